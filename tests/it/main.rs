@@ -1,0 +1,6 @@
+//! The integration tests, one binary.
+
+// Clippy takes only functions marked #[test] for tests; a fixture that fails is a failed test too.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod layers;
