@@ -79,9 +79,11 @@
 
 // Layer 0: names and quoting.
 pub mod ids;
+pub mod quote;
 
 // Layer 1: pure values.
 pub mod prompt;
+pub mod remote;
 
 // Layer 2: what exists, and the seam to it.
 
