@@ -82,6 +82,7 @@ pub mod ids;
 pub mod quote;
 
 // Layer 1: pure values.
+pub mod nodeset;
 pub mod prompt;
 pub mod remote;
 
