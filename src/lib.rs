@@ -84,6 +84,7 @@ pub mod quote;
 // Layer 1: pure values.
 pub mod nodeset;
 pub mod prompt;
+pub mod redact;
 pub mod remote;
 
 // Layer 2: what exists, and the seam to it.
