@@ -86,6 +86,7 @@ pub mod nodeset;
 pub mod prompt;
 pub mod redact;
 pub mod remote;
+pub mod retry;
 
 // Layer 2: what exists, and the seam to it.
 
