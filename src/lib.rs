@@ -87,8 +87,10 @@ pub mod prompt;
 pub mod redact;
 pub mod remote;
 pub mod retry;
+mod yaml;
 
 // Layer 2: what exists, and the seam to it.
+pub mod inventory;
 
 // Layer 3: outcomes, decisions, sessions, SSH.
 
