@@ -91,6 +91,7 @@ mod yaml;
 
 // Layer 2: what exists, and the seam to it.
 pub mod inventory;
+pub mod transport;
 
 // Layer 3: outcomes, decisions, sessions, SSH.
 
