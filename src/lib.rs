@@ -94,6 +94,8 @@ pub mod inventory;
 pub mod transport;
 
 // Layer 3: outcomes, decisions, sessions, SSH.
+pub mod outcome;
+pub mod policy;
 
 // Layer 4: facts, plans, execution.
 
