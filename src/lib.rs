@@ -96,6 +96,7 @@ pub mod transport;
 // Layer 3: outcomes, decisions, sessions, SSH.
 pub mod outcome;
 pub mod policy;
+pub mod session;
 
 // Layer 4: facts, plans, execution.
 
