@@ -97,6 +97,7 @@ pub mod transport;
 pub mod outcome;
 pub mod policy;
 pub mod session;
+pub mod ssh;
 
 // Layer 4: facts, plans, execution.
 

@@ -1,0 +1,4 @@
+//! The only module that names the SSH crates.
+
+pub mod known_hosts;
+
