@@ -1,4 +1,18 @@
 //! The only module that names the SSH crates.
 
+mod algorithms;
+mod auth;
+mod connect;
+mod connection;
+mod handler;
+mod host_key;
+pub mod keys;
 pub mod known_hosts;
+mod profile;
+mod scan;
+mod socket;
 
+pub use algorithms::{Adjustments, Algorithms, check_name};
+pub use connect::{Settings, SshConnector};
+pub(crate) use host_key::{name as host_key_name, pins as host_key_pins};
+pub use profile::{InvalidProfile, Profile};

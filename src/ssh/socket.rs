@@ -1,0 +1,325 @@
+//! The bytes under a connection: ours, so that it can always be ended.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::transport::ByteStream;
+
+/// A read shorter than this may be the end of a burst, after which a server
+/// under Nagle's algorithm waits for our acknowledgement.
+const SHORT_READ: usize = 4096;
+
+/// The longest identification line, line end included (RFC 4253, 4.2).
+const IDENTIFICATION_MAX: usize = 255;
+
+/// How many bytes may precede the end of the server's identification line.
+const PREAMBLE_MAX: usize = 64 * 1024;
+
+/// The stream handed to the SSH library.
+pub(super) struct Socket {
+    stream: Stream,
+    control: Arc<Control>,
+    preamble: Preamble,
+    /// The server's identification line and what came with it, until the
+    /// library has read it.
+    identification: Bytes,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Inner(Box<dyn ByteStream>),
+}
+
+/// The counter of a socket and the switch that ends it, held by everybody who
+/// watches it.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    killed: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    bytes_in: AtomicU64,
+    identified: AtomicBool,
+    kill: CancellationToken,
+    end: CancellationToken,
+}
+
+impl Control {
+    /// Ends the socket: reads and writes fail from now on.
+    pub(super) fn kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
+        self.reader.wake();
+        self.writer.wake();
+        self.kill.cancel();
+    }
+
+    /// Completes when [`kill`](Self::kill) was called: nothing more is read,
+    /// not even what has already arrived.
+    pub(super) fn killed(&self) -> &CancellationToken {
+        &self.kill
+    }
+
+    /// Says that the SSH library has let go of the socket.
+    pub(super) fn set_ended(&self) {
+        self.end.cancel();
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.kill.is_cancelled() || self.end.is_cancelled()
+    }
+
+    /// Completes when nothing can be sent any more.
+    pub(super) async fn over(&self) {
+        tokio::select! {
+            () = self.kill.cancelled() => {}
+            () = self.end.cancelled() => {}
+        }
+    }
+
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has sent its identification line.
+    pub(super) fn identified(&self) -> bool {
+        self.identified.load(Ordering::Relaxed)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.killed.load(Ordering::SeqCst) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by us"));
+        }
+        Ok(())
+    }
+}
+
+impl Socket {
+    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::new(Stream::Tcp(stream)))
+    }
+
+    pub(super) fn inner(stream: Box<dyn ByteStream>) -> Self {
+        Self::new(Stream::Inner(stream))
+    }
+
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            control: Arc::default(),
+            preamble: Preamble::default(),
+            identification: Bytes::new(),
+        }
+    }
+
+    pub(super) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    /// Reads until the server has identified itself; `false` when it ended
+    /// before. The library gets to see nothing of what came ahead of that: it
+    /// would give up after a few lines.
+    fn poll_identify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut bytes);
+            ready!(self.poll_receive(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            if let Some(identification) = self.preamble.read(buf.filled())? {
+                self.identification = identification;
+                self.control.identified.store(true, Ordering::Relaxed);
+                return Poll::Ready(Ok(true));
+            }
+        }
+    }
+
+    /// Reads from the network.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Inner(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
+        let received = buf.filled().len() - before;
+        self.control.bytes_in.fetch_add(received as u64, Ordering::Relaxed);
+        if received < SHORT_READ {
+            self.acknowledge();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Acknowledges at once. The kernel forgets this after a few packets, so
+    /// it is asked again after each short read; without it the first command
+    /// of a connection waits 40 ms for sshd's Nagle timer.
+    fn acknowledge(&self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            #[cfg(target_os = "linux")]
+            let _ = rustix::net::sockopt::set_tcp_quickack(stream.as_fd(), true);
+            #[cfg(not(target_os = "linux"))]
+            let _ = stream.as_fd();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.control.reader.register(cx.waker());
+        this.control.check()?;
+        if !this.control.identified() && !ready!(this.poll_identify(cx))? {
+            return Poll::Ready(Ok(()));
+        }
+        if this.identification.is_empty() {
+            return this.poll_receive(cx, buf);
+        }
+        let length = buf.remaining().min(this.identification.len());
+        buf.put_slice(&this.identification.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.control.writer.register(cx.waker());
+        this.control.check()?;
+        match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Inner(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.control.check()?;
+        match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Inner(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.control.check().is_err() {
+            return Poll::Ready(Ok(()));
+        }
+        match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Inner(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The lines that a server may send ahead of its identification (RFC 4253,
+/// 4.2). One that will never identify itself is refused at once and in words.
+#[derive(Default)]
+struct Preamble {
+    line: Vec<u8>,
+    seen: usize,
+}
+
+impl Preamble {
+    /// Takes the next bytes; gives the identification line and what follows it
+    /// as soon as the line is whole.
+    fn read(&mut self, bytes: &[u8]) -> io::Result<Option<Bytes>> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            self.seen += 1;
+            if self.seen > PREAMBLE_MAX {
+                return Err(refuse("it sent 64 KiB without an SSH identification line".into()));
+            }
+            self.line.push(byte);
+            let named = self.line.starts_with(b"SSH-");
+            if named && self.line.len() > IDENTIFICATION_MAX {
+                return Err(refuse("its identification is longer than 255 bytes".into()));
+            }
+            if byte != b'\n' {
+                continue;
+            }
+            if self.line.contains(&0) {
+                return Err(refuse("its identification holds a NUL".into()));
+            }
+            if self.line.starts_with(b"SSH-2.0-") || self.line.starts_with(b"SSH-1.99-") {
+                self.line.extend_from_slice(&bytes[at + 1..]);
+                return Ok(Some(std::mem::take(&mut self.line).into()));
+            }
+            if named || self.line.starts_with(b"HTTP/") {
+                let line = String::from_utf8_lossy(&self.line);
+                let line: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
+                return Err(refuse(format!("it does not speak SSH 2.0 but says {line:?}")));
+            }
+            self.line.clear();
+        }
+        Ok(None)
+    }
+}
+
+fn refuse(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the library gets to see of these reads; empty while it is nothing.
+    fn read(chunks: &[&[u8]]) -> Result<String, String> {
+        let mut preamble = Preamble::default();
+        for chunk in chunks {
+            if let Some(seen) = preamble.read(chunk).map_err(|error| error.to_string())? {
+                return Ok(String::from_utf8_lossy(&seen).into_owned());
+            }
+        }
+        Ok(String::new())
+    }
+
+    #[test]
+    fn identification_lines() {
+        assert_eq!(read(&[b"SSH-2.0-x\r\n"]).unwrap(), "SSH-2.0-x\r\n");
+        assert_eq!(read(&[b"SSH-2.0-x\nmore\n"]).unwrap(), "SSH-2.0-x\nmore\n");
+        assert_eq!(read(&[b"welcome\r\nSS", b"H-1.99-y\nz"]).unwrap(), "SSH-1.99-y\nz");
+        assert_eq!(read(&[b"SSH-2.0-x"]).unwrap(), "");
+        assert!(read(&[b"SSH-1.5-old\n"]).unwrap_err().contains("SSH-1.5-old"));
+        assert!(read(&[b"HTTP/1.1 400 Bad\r\n"]).unwrap_err().contains("HTTP/1.1"));
+        assert!(read(&[b"SSH-2.0-x\0y\r\n"]).unwrap_err().contains("NUL"));
+        let long = [&b"SSH-2.0-"[..], &[b'x'; IDENTIFICATION_MAX]].concat();
+        assert!(read(&[&long]).unwrap_err().contains("255"));
+        assert!(read(&[&vec![b'x'; PREAMBLE_MAX + 1]]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_killed_socket_wakes_its_reader() {
+        use tokio::io::AsyncReadExt;
+        let (near, _far) = tokio::io::duplex(16);
+        let mut socket = Socket::inner(Box::new(near));
+        let control = socket.control();
+        let reader = tokio::spawn(async move { socket.read_u8().await });
+        tokio::task::yield_now().await;
+        control.kill();
+        let error = reader.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+}
