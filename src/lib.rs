@@ -100,6 +100,7 @@ pub mod session;
 pub mod ssh;
 
 // Layer 4: facts, plans, execution.
+pub mod exec;
 
 // Layer 5: facts made durable.
 
