@@ -100,7 +100,9 @@ pub mod session;
 pub mod ssh;
 
 // Layer 4: facts, plans, execution.
+pub mod event;
 pub mod exec;
+pub mod plan;
 
 // Layer 5: facts made durable.
 

@@ -1,0 +1,84 @@
+//! What happens in a run, in order. Whoever wants to know reads these; the
+//! engine tells nobody anything else.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::ids::{RunId, VmId};
+use crate::outcome::{HostResult, Status};
+use crate::remote::Stream;
+
+/// An event with its place in the run.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Counts from 0 without gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The run.
+    pub run: RunId,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened. A run begins with `RunStarted` and ends with `RunFinished`;
+/// in between each host has one `HostStarted`, any number of `Output` and one
+/// `HostFinished`, in this order. A host that is denied has no `HostStarted`.
+#[derive(Clone, Debug)]
+pub enum EventKind {
+    /// The last event of a host.
+    HostFinished(Box<HostResult>),
+    /// A host's turn has come.
+    HostStarted {
+        /// The host.
+        vm: VmId,
+    },
+    /// A host's command wrote something.
+    Output {
+        /// The host.
+        vm: VmId,
+        /// Where it wrote.
+        stream: Stream,
+        /// What it wrote.
+        bytes: Chunk,
+    },
+    /// The last event of a run.
+    RunFinished {
+        /// How many hosts ended in each status; statuses with none are absent.
+        summary: Vec<(Status, usize)>,
+    },
+    /// The first event of a run.
+    RunStarted {
+        /// The hosts, in order.
+        hosts: Vec<VmId>,
+        /// The command as it was given.
+        command: String,
+    },
+}
+
+/// Bytes of output. They count against the bound of their host until the last
+/// clone is dropped, so that a slow reader slows the command down instead of
+/// filling memory.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    bytes: Bytes,
+    _credit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Chunk {
+    pub(crate) fn new(bytes: Bytes, credit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { bytes, _credit: credit.map(Arc::new) }
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
