@@ -105,6 +105,7 @@ pub mod exec;
 pub mod plan;
 
 // Layer 5: facts made durable.
+pub mod audit;
 
 // Layer 6: the engine.
 
