@@ -108,6 +108,7 @@ pub mod plan;
 pub mod audit;
 
 // Layer 6: the engine.
+pub mod run;
 
 // Layer 7: settings in, reports out.
 

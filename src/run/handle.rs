@@ -1,0 +1,100 @@
+//! Following and stopping a run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::verdict;
+use crate::event::{Event, EventKind};
+use crate::ids::{RunId, VmId};
+use crate::outcome::HostResult;
+
+/// A run in progress.
+pub struct RunHandle {
+    run: RunId,
+    events: UnboundedReceiver<Event>,
+    cancel: CancellationToken,
+    finished: JoinHandle<Vec<HostResult>>,
+    lost: Lost,
+}
+
+/// What is told of a run whose runtime was shut down under it. Nothing at all
+/// would look like success.
+pub(super) struct Lost {
+    pub(super) hosts: Vec<VmId>,
+    pub(super) command: String,
+}
+
+impl RunHandle {
+    pub(super) fn new(
+        run: RunId,
+        events: UnboundedReceiver<Event>,
+        cancel: CancellationToken,
+        finished: JoinHandle<Vec<HostResult>>,
+        lost: Lost,
+    ) -> Self {
+        Self { run, events, cancel, finished, lost }
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> RunId {
+        self.run
+    }
+
+    /// The next event; `None` after the last.
+    ///
+    /// Output events count against a bound per host until their bytes are
+    /// dropped, so a consumer that keeps them slows the host down.
+    ///
+    /// # Cancel safety
+    /// No event is lost when the future is dropped.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// What stops the run: hosts that were not started are `not_started`,
+    /// commands that run are killed on their hosts.
+    pub fn canceller(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Waits for the end and gives the results in the plan's order. Events that
+    /// were not read are thrown away.
+    ///
+    /// # Cancel safety
+    /// The run goes on when the future is dropped.
+    pub async fn wait(mut self) -> Vec<HostResult> {
+        while self.events.recv().await.is_some() {}
+        let Lost { hosts, command } = self.lost;
+        let lost = |vm| verdict::fault(vm, command.clone());
+        self.finished.await.unwrap_or_else(|_| hosts.into_iter().map(lost).collect())
+    }
+}
+
+/// Numbers events and hands them to whoever reads the run.
+#[derive(Clone)]
+pub(super) struct Emitter {
+    run: RunId,
+    next: Arc<Mutex<u64>>,
+    sender: UnboundedSender<Event>,
+}
+
+pub(super) fn channel(run: RunId) -> (Emitter, UnboundedReceiver<Event>) {
+    let (sender, receiver) = unbounded_channel();
+    (Emitter { run, next: Arc::default(), sender }, receiver)
+}
+
+impl Emitter {
+    /// Tells an event. Output is bounded by its producer; the others are a few
+    /// per host.
+    pub(super) fn emit(&self, kind: EventKind) {
+        // Sent under the lock, so that numbers and order agree.
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = Event { seq: *next, at: Timestamp::now(), run: self.run, kind };
+        *next += 1;
+        let _ = self.sender.send(event);
+    }
+}

@@ -1,0 +1,257 @@
+//! One host of a run, and all its attempts.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::handle::Emitter;
+use super::record::Recorder;
+use super::verdict::{self, Verdict};
+use crate::event::{Chunk, EventKind};
+use crate::exec::{self, Mark, Reconnect, Sink};
+use crate::ids::VmId;
+use crate::outcome::{Failure, HostResult, Phase, Status, Timing};
+use crate::plan::{Plan, PlannedHost};
+use crate::remote::Stream;
+use crate::retry::{self, Sent};
+use crate::session::{SessionManager, Use};
+use crate::transport::{Connection, Endpoint};
+
+/// How many bytes of a host's output may wait for the consumer.
+const OUTPUT_WAITING_MAX: usize = 1024 * 1024;
+
+/// Owns one host's attempts.
+pub(super) struct Unit {
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: usize,
+    pub(super) options: Options,
+    pub(super) sessions: Arc<SessionManager>,
+    pub(super) recorder: Recorder,
+    pub(super) emitter: Emitter,
+    pub(super) cancel: CancellationToken,
+    pub(super) command: String,
+}
+
+impl Unit {
+    fn host(&self) -> &PlannedHost {
+        &self.plan.hosts[self.index]
+    }
+
+    fn blank(&self, status: Status) -> HostResult {
+        HostResult::new(self.host().vm.clone(), self.command.clone(), status)
+    }
+
+    /// The result of a host whose turn never came.
+    pub(super) fn not_started(&self) -> HostResult {
+        self.blank(Status::NotStarted)
+    }
+
+    /// Does all that is to be done for this host.
+    pub(super) async fn run(&self) -> HostResult {
+        let started = Instant::now();
+        let mut result = match self.obstacle() {
+            Some(result) => self.record_refusal(result).await,
+            None => self.attempts().await,
+        };
+        result.elapsed = started.elapsed();
+        result.finished_at = Timestamp::now();
+        result
+    }
+
+    /// What forbids even the first attempt.
+    fn obstacle(&self) -> Option<HostResult> {
+        let host = self.host();
+        if !host.decision.allow {
+            let mut result = self.blank(Status::PolicyDenied);
+            result.failure = Some(verdict::denied(&host.decision));
+            return Some(result);
+        }
+        if let Err(failure) = &host.endpoint {
+            let keyless = failure.code == "key_not_found";
+            let status = if keyless { Status::AuthFailed } else { Status::Failed };
+            let mut result = self.blank(status);
+            result.failure = Some(failure.clone());
+            return Some(result);
+        }
+        None
+    }
+
+    async fn record_refusal(&self, mut result: HostResult) -> HostResult {
+        let recorded = async {
+            let op = self.recorder.attempt(&self.plan, self.host(), 1).await?;
+            self.recorder.result(&self.plan, self.host(), &op, &result).await
+        };
+        if let Err(failure) = recorded.await {
+            result.failure = Some(failure);
+        }
+        result
+    }
+
+    async fn attempts(&self) -> HostResult {
+        let host = self.host();
+        self.emitter.emit(EventKind::HostStarted { vm: host.vm.clone() });
+        let mut delays = self.options.retry.delays(retry::random);
+        let mut number = 0;
+        loop {
+            number += 1;
+            let op = match self.recorder.attempt(&self.plan, host, number).await {
+                Ok(op) => op,
+                Err(failure) => {
+                    let mut result = self.blank(Status::NotStarted);
+                    result.failure = Some(failure);
+                    result.attempts = number - 1;
+                    return result;
+                }
+            };
+            // A panic must not leave an attempt on record without its result.
+            let attempt = AssertUnwindSafe(self.attempt(number)).catch_unwind().await;
+            let (mut result, sent) = attempt.unwrap_or_else(|_| {
+                (verdict::fault(host.vm.clone(), self.command.clone()), Sent::Unknown)
+            });
+            result.attempts = number;
+            if let Err(failure) = self.recorder.result(&self.plan, host, &op, &result).await {
+                result.failure = Some(failure);
+                return result;
+            }
+            let transient = result.failure.as_ref().is_some_and(|failure| failure.retryable);
+            let idempotent = self.plan.command.idempotent;
+            let again = transient
+                && retry::may_retry(sent, false, idempotent)
+                && !self.cancel.is_cancelled();
+            let Some(delay) = delays.next().filter(|_| again) else { return result };
+            tracing::debug!(vm = %host.vm, attempt = number, ?delay, "trying again");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.cancel.cancelled() => return result,
+            }
+        }
+    }
+
+    /// One attempt: a connection, and the command on it.
+    async fn attempt(&self, number: u32) -> (HostResult, Sent) {
+        let mut result = self.blank(Status::Unreachable);
+        let host = self.host();
+        let Ok(endpoint) = &host.endpoint else { return (result, Sent::No) };
+        let mark = match Mark::new(self.plan.run, &host.vm, number) {
+            Ok(mark) => mark,
+            Err(error) => {
+                result.failure = Some(internal(error.to_string()));
+                return (result, Sent::No);
+            }
+        };
+        let mut r#use = if self.options.stream { Use::Exclusive } else { Use::Shared };
+        loop {
+            let claimed = tokio::select! {
+                claimed = self.sessions.claim(endpoint, r#use) => claimed,
+                () = self.cancel.cancelled() => {
+                    result.status = Status::Cancelled;
+                    return (result, Sent::No);
+                }
+            };
+            let session = match claimed {
+                Ok(session) => session,
+                Err(error) => {
+                    verdict::not_connected(&mut result, &error);
+                    return (result, Sent::No);
+                }
+            };
+            let facts = session.connection().facts();
+            let fresh = session.is_fresh();
+            let (address, kex, cipher) = (&facts.address, &facts.kex, &facts.cipher);
+            tracing::debug!(vm = %host.vm, address, kex, cipher, fresh, "connected");
+            result.timing = Timing {
+                connect: if fresh { facts.connect_time } else { Duration::ZERO },
+                auth: if fresh { facts.auth_time } else { Duration::ZERO },
+                run: Duration::ZERO,
+            };
+            result.ssh = Some(facts.clone());
+            let report = self.execute(&**session.connection(), endpoint, &mark).await;
+            let unsent = matches!(report.ending, exec::Ending::NotSent { .. });
+            let (verdict, sent) = Verdict::of_report(&report);
+            result.timing.run = report.run_time;
+            result.stdout = report.stdout;
+            result.stderr = report.stderr;
+            result.kill = report.kill;
+            result.output_incomplete = report.output_incomplete;
+            verdict.apply(&mut result);
+            if fresh || !unsent {
+                return (result, sent);
+            }
+            // A kept connection that died unnoticed, or has no channel left,
+            // says nothing about the host.
+            if session.connection().is_open() && r#use == Use::Shared {
+                // Others are at work on it.
+                r#use = Use::Exclusive;
+            } else {
+                session.connection().abort();
+            }
+        }
+    }
+
+    async fn execute(
+        &self,
+        connection: &dyn Connection,
+        endpoint: &Endpoint,
+        mark: &Mark,
+    ) -> exec::Report {
+        let mut command = self.plan.command.clone();
+        command.shell = command.shell.or_else(|| self.host().shell.clone());
+        let mut limits = self.options.limits;
+        if let Some(timeout) = command.timeout {
+            limits.timeout = Some(timeout);
+        }
+        limits.timeout = limits.timeout.filter(|timeout| !timeout.is_zero());
+        let mut sink = EventSink {
+            emitter: self.emitter.clone(),
+            vm: self.host().vm.clone(),
+            credit: Arc::new(Semaphore::new(OUTPUT_WAITING_MAX)),
+        };
+        let sink = if self.options.stream { Some(&mut sink as &mut dyn Sink) } else { None };
+        let again = Again { sessions: Arc::clone(&self.sessions), endpoint };
+        exec::run(connection, &command, mark, limits, sink, &again, &self.cancel).await
+    }
+}
+
+fn internal(message: String) -> Failure {
+    Failure { code: "internal_error", phase: Phase::Config, message, hint: None, retryable: false }
+}
+
+/// Tells output as events, as fast as they are read.
+struct EventSink {
+    emitter: Emitter,
+    vm: VmId,
+    credit: Arc<Semaphore>,
+}
+
+impl Sink for EventSink {
+    fn push(&mut self, stream: Stream, bytes: Bytes) -> BoxFuture<'_, ()> {
+        async move {
+            let weight = u32::try_from(bytes.len().min(OUTPUT_WAITING_MAX)).unwrap_or(u32::MAX);
+            let credit = Arc::clone(&self.credit).acquire_many_owned(weight).await.ok();
+            let bytes = Chunk::new(bytes, credit);
+            self.emitter.emit(EventKind::Output { vm: self.vm.clone(), stream, bytes });
+        }
+        .boxed()
+    }
+}
+
+/// A second connection, for a kill.
+struct Again<'a> {
+    sessions: Arc<SessionManager>,
+    endpoint: &'a Endpoint,
+}
+
+impl Reconnect for Again<'_> {
+    fn reconnect(&self) -> BoxFuture<'_, Option<Arc<dyn Connection>>> {
+        async move { self.sessions.connect(self.endpoint).await.ok() }.boxed()
+    }
+}

@@ -1,0 +1,196 @@
+//! What an attempt's end means: its status, what may have changed on the host,
+//! and whether trying again is safe.
+
+use crate::exec::{Ending, Report};
+use crate::ids::VmId;
+use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
+use crate::policy::Decision;
+use crate::remote::ExitStatus;
+use crate::retry::Sent;
+use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase};
+
+/// The meaning of an end.
+pub(super) struct Verdict {
+    status: Status,
+    effect: Effect,
+    exit: Option<ExitStatus>,
+    failure: Option<Failure>,
+}
+
+impl Verdict {
+    pub(super) fn apply(self, result: &mut HostResult) {
+        result.status = self.status;
+        result.effect = self.effect;
+        result.exit = self.exit;
+        result.failure = self.failure;
+    }
+
+    /// No connection: nothing was executed.
+    fn of_connect(error: &ConnectError) -> Self {
+        use ConnectErrorKind as Kind;
+        let (status, code) = match error.kind {
+            Kind::Algorithms => (Status::Unreachable, "algorithm_mismatch"),
+            Kind::Auth => (Status::AuthFailed, "auth_refused"),
+            Kind::Deadline => (Status::Unreachable, "connect_timeout"),
+            Kind::HostKeyChanged => (Status::HostKeyRejected, "host_key_changed"),
+            Kind::HostKeyRevoked => (Status::HostKeyRejected, "host_key_revoked"),
+            Kind::HostKeyUnknown => (Status::HostKeyRejected, "host_key_unknown"),
+            Kind::HostKeyUnknownType => (Status::HostKeyRejected, "host_key_unknown_type"),
+            Kind::HostKeysUnreadable => (Status::HostKeyRejected, "known_hosts_unreadable"),
+            Kind::Key => (Status::AuthFailed, "key_unusable"),
+            Kind::Network => (Status::Unreachable, "connect_failed"),
+            Kind::Protocol => (Status::Unreachable, "protocol_error"),
+        };
+        let phase = match error.phase {
+            ConnectPhase::Auth => Phase::Auth,
+            ConnectPhase::Banner => Phase::Banner,
+            ConnectPhase::HostKey => Phase::HostKey,
+            ConnectPhase::Kex => Phase::Kex,
+            ConnectPhase::Key => Phase::Config,
+            ConnectPhase::Tcp => Phase::Tcp,
+        };
+        Self::failed(
+            status,
+            Effect::Absent,
+            Failure {
+                code,
+                phase,
+                message: error.message.clone(),
+                hint: error.hint.clone(),
+                retryable: error.is_transient(),
+            },
+        )
+    }
+
+    /// The command was sent, or nearly.
+    pub(super) fn of_report(report: &Report) -> (Self, Sent) {
+        match &report.ending {
+            Ending::Exited(exit) => (Self::exited(exit), Sent::Yes),
+            Ending::NotStarted { phase, message, hint, certain } => {
+                let failure = Failure {
+                    code: "not_started",
+                    phase: *phase,
+                    message: message.clone(),
+                    hint: hint.clone(),
+                    retryable: false,
+                };
+                let effect = if *certain { Effect::Absent } else { Effect::Unknown };
+                (Self::failed(Status::Failed, effect, failure), Sent::Yes)
+            }
+            Ending::NotSent { message, transient } => {
+                let failure = Failure {
+                    code: "channel_failed",
+                    phase: Phase::Channel,
+                    message: message.clone(),
+                    hint: None,
+                    retryable: *transient,
+                };
+                (Self::failed(Status::Unreachable, Effect::Absent, failure), Sent::No)
+            }
+            Ending::Lost { reason, started } => {
+                (Self::lost(reason.as_deref(), *started), Sent::Unknown)
+            }
+            Ending::StdinFailed { message } => {
+                let failure = Failure {
+                    code: "stdin_failed",
+                    phase: Phase::Exec,
+                    message: message.clone(),
+                    hint: None,
+                    retryable: false,
+                };
+                (Self::failed(Status::Failed, Effect::Present, failure), Sent::Yes)
+            }
+            Ending::TimedOut => {
+                let failure = Failure {
+                    code: "command_timeout",
+                    phase: Phase::Exec,
+                    message: format!(
+                        "timed out after {} s",
+                        report.timeout.unwrap_or_default().as_secs_f32()
+                    ),
+                    hint: None,
+                    retryable: false,
+                };
+                (Self::failed(Status::Timeout, Effect::Present, failure), Sent::Yes)
+            }
+            Ending::Cancelled => {
+                let failure = Failure {
+                    code: "cancelled",
+                    phase: Phase::Exec,
+                    message: "cancelled".into(),
+                    hint: None,
+                    retryable: false,
+                };
+                (Self::failed(Status::Cancelled, Effect::Present, failure), Sent::Yes)
+            }
+        }
+    }
+
+    fn failed(status: Status, effect: Effect, failure: Failure) -> Self {
+        Self { status, effect, exit: None, failure: Some(failure) }
+    }
+
+    fn exited(exit: &ExitStatus) -> Self {
+        let failure = exit.signal().map(|signal| Failure {
+            code: "signal",
+            phase: Phase::Exec,
+            message: format!("ended by signal {signal}"),
+            hint: None,
+            retryable: false,
+        });
+        let status = if exit.success() { Status::Success } else { Status::Failed };
+        Self { status, effect: Effect::Present, exit: Some(exit.clone()), failure }
+    }
+
+    /// Never called a failure: nobody knows.
+    fn lost(reason: Option<&str>, started: bool) -> Self {
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let ran = if started { "the command had started" } else { "the command may have run" };
+        let hint = "look on the host before running it again, or mark the command --idempotent";
+        Self {
+            status: Status::Unknown,
+            effect: Effect::Unknown,
+            exit: Some(ExitStatus::Missing),
+            failure: Some(Failure {
+                code: "connection_lost",
+                phase: Phase::Exec,
+                message: format!("the link was lost{reason}; {ran}"),
+                hint: Some(hint.into()),
+                retryable: true,
+            }),
+        }
+    }
+}
+
+/// Makes this the result of a host to which there is no connection.
+pub(crate) fn not_connected(result: &mut HostResult, error: &ConnectError) {
+    result.refused_host_key = error.host_key.clone();
+    Verdict::of_connect(error).apply(result);
+}
+
+/// The result of a host whose task ended by a fault of this program: nobody
+/// knows what had been done by then.
+pub(super) fn fault(vm: VmId, command: String) -> HostResult {
+    let mut result = HostResult::new(vm, command, Status::Unknown);
+    result.effect = Effect::Unknown;
+    result.failure = Some(Failure {
+        code: "internal_error",
+        phase: Phase::Exec,
+        message: "the task for this host ended by a fault of this program".into(),
+        hint: None,
+        retryable: false,
+    });
+    result
+}
+
+/// A denied action.
+pub(super) fn denied(decision: &Decision) -> Failure {
+    let reason = decision.reason.as_deref().unwrap_or("denied");
+    Failure {
+        code: "policy_denied",
+        phase: Phase::Policy,
+        message: format!("{reason} (rule {})", decision.rule),
+        hint: decision.hint.clone(),
+        retryable: false,
+    }
+}
