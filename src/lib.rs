@@ -111,6 +111,7 @@ pub mod audit;
 pub mod run;
 
 // Layer 7: settings in, reports out.
+pub mod config;
 
 // Layer 8: the facade.
 
