@@ -112,6 +112,7 @@ pub mod run;
 
 // Layer 7: settings in, reports out.
 pub mod config;
+pub mod report;
 
 // Layer 8: the facade.
 

@@ -1,0 +1,251 @@
+//! What the JSON looks like, for programs: JSON Schema, draft 2020-12.
+
+use serde_json::{Value, json};
+
+use super::json::VERSION;
+use crate::outcome::Status;
+
+/// The schema of the document and of each event. Fields may be added within a
+/// version, so it forbids none.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": format!("urn:orchestrator:output:v{VERSION}"),
+        "title": "What orchestrator writes as JSON",
+        "description": "--json gives one document; -o ndjson gives one event a line.",
+        "oneOf": [{"$ref": "#/$defs/document"}, {"$ref": "#/$defs/event"}],
+        "$defs": {
+            "v": {"const": VERSION},
+            "run": {
+                "description": "A UUIDv7.",
+                "type": "string",
+                "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$",
+            },
+            "vm_id": {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"},
+            "count": {"type": "integer", "minimum": 0},
+            "status": {"enum": Status::ALL},
+            "summary": {
+                "description": "How many hosts ended in each status; those with none are absent.",
+                "type": "object",
+                "propertyNames": {"$ref": "#/$defs/status"},
+                "additionalProperties": {"type": "integer", "minimum": 1},
+            },
+            "document": document(),
+            "host": host(),
+            "error": error(),
+            "kill": kill(),
+            "ssh": ssh(),
+            "event": event(),
+        },
+    })
+}
+
+fn document() -> Value {
+    json!({
+        "type": "object",
+        "required": ["v", "run", "hosts"],
+        "not": {"required": ["type"]},
+        "properties": {
+            "v": {"$ref": "#/$defs/v"},
+            "run": {
+                "description": "null when nothing was run, because of the error.",
+                "anyOf": [{"$ref": "#/$defs/run"}, {"type": "null"}],
+            },
+            "summary": {"$ref": "#/$defs/summary"},
+            "error": {"$ref": "#/$defs/error"},
+            "hosts": {"type": "array", "items": {"$ref": "#/$defs/host"}},
+        },
+        "oneOf": [{"required": ["summary"]}, {"required": ["error"]}],
+    })
+}
+
+fn host() -> Value {
+    let base64 = |stream: &str| {
+        json!({
+            "description": format!("The kept bytes of {stream}, where they are not UTF-8."),
+            "type": "string",
+            "contentEncoding": "base64",
+        })
+    };
+    let sha256 = |stream: &str| {
+        json!({
+            "description": format!("Of the whole {stream}, where not all of it was kept."),
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$",
+        })
+    };
+    json!({
+        "type": "object",
+        "required": [
+            "vm_id", "command", "stdout", "stderr", "exit_code", "success", "execution_time",
+            "timestamp", "status", "signal", "attempts", "error", "stdout_bytes", "stderr_bytes",
+            "truncated", "kill", "output_incomplete", "ms", "ssh",
+        ],
+        "properties": {
+            "vm_id": {"$ref": "#/$defs/vm_id"},
+            "command": {"type": "string"},
+            "stdout": {"description": "Bytes that are not UTF-8 are replaced.", "type": "string"},
+            "stderr": {"description": "Bytes that are not UTF-8 are replaced.", "type": "string"},
+            "exit_code": {
+                "description": "null when there is none.",
+                "type": ["integer", "null"],
+                "minimum": 0,
+            },
+            "success": {"type": "boolean"},
+            "execution_time": {
+                "description": "Seconds, all attempts.",
+                "type": "number",
+                "minimum": 0,
+            },
+            "timestamp": {
+                "description": "When it ended, UTC.",
+                "type": "string",
+                "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$",
+            },
+            "status": {"$ref": "#/$defs/status"},
+            "signal": {
+                "description": "What ended it, without SIG (RFC 4254, 6.10).",
+                "type": ["string", "null"],
+            },
+            "attempts": {"$ref": "#/$defs/count"},
+            "error": {"anyOf": [{"$ref": "#/$defs/error"}, {"type": "null"}]},
+            "stdout_bytes": {"$ref": "#/$defs/count"},
+            "stderr_bytes": {"$ref": "#/$defs/count"},
+            "truncated": {"description": "Whether not all was kept.", "type": "boolean"},
+            "stdout_base64": base64("stdout"),
+            "stderr_base64": base64("stderr"),
+            "stdout_sha256": sha256("stdout"),
+            "stderr_sha256": sha256("stderr"),
+            "kill": {"anyOf": [{"$ref": "#/$defs/kill"}, {"type": "null"}]},
+            "output_incomplete": {
+                "description": "Why output may be missing although the command ended.",
+                "type": ["string", "null"],
+            },
+            "ms": {
+                "description": "How long the parts of the last attempt took, in milliseconds.",
+                "type": "object",
+                "required": ["connect", "auth", "run"],
+                "properties": {
+                    "connect": {"$ref": "#/$defs/count"},
+                    "auth": {"$ref": "#/$defs/count"},
+                    "run": {"$ref": "#/$defs/count"},
+                },
+            },
+            "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},
+        },
+    })
+}
+
+fn error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["code", "phase", "message", "hint", "retryable"],
+        "properties": {
+            "code": {
+                "description": "Stable.",
+                "type": "string",
+                "pattern": "^[a-z][a-z0-9_]*$",
+            },
+            "phase": {
+                "description": "Where it went wrong. Stable; there may be new ones.",
+                "type": "string",
+                "pattern": "^[a-z][a-z0-9_]*$",
+            },
+            "message": {"type": "string"},
+            "hint": {"description": "The next step.", "type": ["string", "null"]},
+            "retryable": {
+                "description": "Whether trying again may help and can do no harm.",
+                "type": "boolean",
+            },
+        },
+    })
+}
+
+fn kill() -> Value {
+    json!({
+        "description": "What became of its processes. null is unknown, never none.",
+        "type": "object",
+        "required": ["ended", "survivors"],
+        "properties": {
+            "ended": {"type": ["integer", "null"], "minimum": 0},
+            "survivors": {"type": ["array", "null"], "items": {"type": "string"}},
+        },
+    })
+}
+
+fn ssh() -> Value {
+    json!({
+        "description": "What was negotiated.",
+        "type": "object",
+        "required": ["kex", "host_key", "cipher", "mac", "strict_kex", "pq"],
+        "properties": {
+            "kex": {"type": "string"},
+            "host_key": {"description": "SHA256:…", "type": "string"},
+            "cipher": {"type": "string"},
+            "mac": {"type": "string"},
+            "strict_kex": {"type": "boolean"},
+            "pq": {"description": "Whether it resists a quantum computer.", "type": "boolean"},
+        },
+    })
+}
+
+fn event() -> Value {
+    let kind = |name: &str, mut body: Value| {
+        body["properties"]["type"] = json!({"const": name});
+        body
+    };
+    let vm_id = json!({"$ref": "#/$defs/vm_id"});
+    json!({
+        "type": "object",
+        "required": ["v", "type", "seq", "ts", "run"],
+        "properties": {
+            "v": {"$ref": "#/$defs/v"},
+            "seq": {
+                "description": "Counts from 0 without gaps.",
+                "type": "integer",
+                "minimum": 0,
+            },
+            "ts": {
+                "description": "When it happened, UTC.",
+                "type": "string",
+                "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$",
+            },
+            "run": {"$ref": "#/$defs/run"},
+        },
+        "oneOf": [
+            kind("run_started", json!({
+                "required": ["hosts", "command"],
+                "properties": {
+                    "hosts": {"type": "array", "items": vm_id},
+                    "command": {"type": "string"},
+                },
+            })),
+            kind("host_started", json!({
+                "required": ["vm_id"],
+                "properties": {"vm_id": vm_id},
+            })),
+            kind("output", json!({
+                "required": ["vm_id", "stream"],
+                "properties": {
+                    "vm_id": vm_id,
+                    "stream": {"enum": ["stdout", "stderr"]},
+                    "data": {"type": "string"},
+                    "data_base64": {
+                        "description": "The bytes, where they are not UTF-8 by themselves.",
+                        "type": "string",
+                        "contentEncoding": "base64",
+                    },
+                },
+                "oneOf": [{"required": ["data"]}, {"required": ["data_base64"]}],
+            })),
+            kind("host_finished", json!({"$ref": "#/$defs/host"})),
+            kind("run_finished", json!({
+                "required": ["summary"],
+                "properties": {"summary": {"$ref": "#/$defs/summary"}},
+            })),
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Real output against the schema, by a validator of the keywords it uses.
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::super::document::{Document, write_error};
+use super::super::event_lines::EventLines;
+use super::super::fixture::{
+    captured, exited, failure, finished, output, result, started, vm, watch,
+};
+use super::schema;
+use crate::event::EventKind;
+use crate::outcome::{HostResult, Kill, Phase, Status};
+use crate::remote::ExitStatus;
+use crate::remote::Stream;
+use crate::transport::ConnectionFacts;
+
+/// Why `value` is not what `schema` says.
+fn fault(root: &Value, schema: &Value, value: &Value) -> Option<String> {
+    let keywords = schema.as_object().unwrap();
+    keywords.iter().find_map(|(keyword, rule)| {
+        let valid = |schema: &Value| fault(root, schema, value).is_none();
+        let holds = match keyword.as_str() {
+            "$schema" | "$id" | "$defs" | "title" | "description" | "contentEncoding" => true,
+            "$ref" => {
+                let pointer = rule.as_str().unwrap().strip_prefix('#').unwrap();
+                return fault(root, root.pointer(pointer).unwrap(), value);
+            }
+            "anyOf" => rule.as_array().unwrap().iter().any(valid),
+            "oneOf" => rule.as_array().unwrap().iter().filter(|rule| valid(rule)).count() == 1,
+            "not" => !valid(rule),
+            "const" => rule == value,
+            "enum" => rule.as_array().unwrap().contains(value),
+            "type" => {
+                let names = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
+                names.iter().any(|name| is(name.as_str().unwrap(), value))
+            }
+            "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
+            "pattern" => {
+                let pattern = Regex::new(rule.as_str().unwrap()).unwrap();
+                value.as_str().is_none_or(|text| pattern.is_match(text))
+            }
+            "required" => value.as_object().is_none_or(|fields| {
+                rule.as_array().unwrap().iter().all(|n| fields.contains_key(n.as_str().unwrap()))
+            }),
+            "items" => {
+                let mut items = value.as_array().into_iter().flatten();
+                return items.find_map(|item| fault(root, rule, item));
+            }
+            "properties" => {
+                let mut properties = rule.as_object().unwrap().iter();
+                return properties.find_map(|(name, rule)| fault(root, rule, value.get(name)?));
+            }
+            "propertyNames" => {
+                let mut names = value.as_object().unwrap().keys();
+                return names.find_map(|name| fault(root, rule, &json!(name)));
+            }
+            "additionalProperties" => {
+                assert!(!keywords.contains_key("properties"), "the validator is too simple");
+                return value.as_object().unwrap().values().find_map(|v| fault(root, rule, v));
+            }
+            unknown => panic!("the validator does not know {unknown}"),
+        };
+        (!holds).then(|| format!("{value} breaks {keyword}: {rule}"))
+    })
+}
+
+fn is(name: &str, value: &Value) -> bool {
+    match name {
+        "array" => value.is_array(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "null" => value.is_null(),
+        "number" => value.is_number(),
+        "object" => value.is_object(),
+        "string" => value.is_string(),
+        unknown => panic!("no such type: {unknown}"),
+    }
+}
+
+fn check(value: &Value) {
+    let schema = schema();
+    assert_eq!(fault(&schema, &schema, value), None);
+}
+
+fn check_wrong(value: &Value) {
+    let schema = schema();
+    assert!(fault(&schema, &schema, value).is_some(), "{value}");
+}
+
+/// One result of every status, and every optional field.
+fn results() -> Vec<HostResult> {
+    let mut results: Vec<_> =
+        Status::ALL.into_iter().map(|status| result(status.as_str(), status)).collect();
+    let full = HostResult {
+        stdout: captured(b"\xff0123456789", 4),
+        stderr: captured(b"0123456789\xff", 4),
+        failure: Some(failure("signal", Phase::Exec, "ended by signal KILL")),
+        exit: Some(ExitStatus::Signal("KILL".into())),
+        kill: Some(Kill { ended: Some(1), survivors: Some(vec!["7 dd".into()]) }),
+        output_incomplete: Some("held"),
+        ssh: Some(ConnectionFacts::default()),
+        ..result("full", Status::Killed)
+    };
+    let unknown = Some(Kill { ended: None, survivors: None });
+    results.push(full);
+    results.push(HostResult { kill: unknown, ..result("unknown2", Status::Timeout) });
+    results.push(exited("ok", 255, b"hello", b"\n"));
+    results
+}
+
+fn events() -> Vec<EventKind> {
+    let mut events = vec![
+        started(&["vm01", "vm02"]),
+        EventKind::HostStarted { vm: vm("vm01") },
+        output("vm01", Stream::Stdout, b"text"),
+        output("vm01", Stream::Stderr, b"\xff"),
+        EventKind::RunFinished { summary: vec![(Status::Success, 2)] },
+    ];
+    events.extend(results().into_iter().map(finished));
+    events
+}
+
+fn document() -> Value {
+    let (out, _) = watch(&mut Document, results().into_iter().map(finished).collect());
+    serde_json::from_slice(&out).unwrap()
+}
+
+fn lines() -> Vec<Value> {
+    let (out, _) = watch(&mut EventLines, events());
+    let text = String::from_utf8(out).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn documents_are_valid() {
+    check(&document());
+    let (empty, _) = watch(&mut Document, vec![]);
+    check(&serde_json::from_slice(&empty).unwrap());
+}
+
+#[test]
+fn errors_before_the_run_are_valid() {
+    let mut line = Vec::new();
+    write_error(&mut line, &failure("usage", Phase::Config, "no such host")).unwrap();
+    check(&serde_json::from_slice(&line).unwrap());
+}
+
+#[test]
+fn events_are_valid() {
+    lines().iter().for_each(check);
+}
+
+#[test]
+fn every_field_is_described() {
+    let schema = schema();
+    let described = |place: &str, value: &Value| {
+        let fields = schema.pointer(place).unwrap();
+        for name in value.as_object().unwrap().keys() {
+            assert!(fields.get(name).is_some(), "{name} is not in {place}");
+        }
+    };
+    let document = document();
+    described("/$defs/document/properties", &document);
+    for host in document["hosts"].as_array().unwrap() {
+        described("/$defs/host/properties", host);
+        for (name, place) in [("error", "error"), ("kill", "kill"), ("ssh", "ssh")] {
+            if !host[name].is_null() {
+                described(&format!("/$defs/{place}/properties"), &host[name]);
+            }
+        }
+        described("/$defs/host/properties/ms/properties", &host["ms"]);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    let good = document();
+    let wrong = [
+        ("/v", json!(2)),
+        ("/run", json!("R7K2")),
+        ("/summary/success", json!(0)),
+        ("/hosts/0/exit_code", json!("0")),
+        ("/hosts/0/exit_code", json!(-1)),
+        ("/hosts/0/status", json!("ok")),
+        ("/hosts/0/timestamp", json!("2026-11-21 02:40:00")),
+        ("/hosts/0/ms/run", json!(0.5)),
+        ("/hosts/0/ssh", json!({})),
+        ("/hosts/0/error", json!({"code": "x"})),
+    ];
+    for (place, value) in wrong {
+        let mut document = good.clone();
+        *document.pointer_mut(place).unwrap() = value;
+        check_wrong(&document);
+    }
+    let fields = good["hosts"][0].as_object().unwrap().keys();
+    for field in fields {
+        let mut document = good.clone();
+        document["hosts"][0].as_object_mut().unwrap().remove(field);
+        check_wrong(&document);
+    }
+}
+
+#[test]
+fn an_event_has_all_its_fields() {
+    for line in lines() {
+        for field in line.as_object().unwrap().keys().filter(|name| !name.contains("64")) {
+            let optional = ["stdout_sha256", "stderr_sha256"].contains(&field.as_str());
+            let mut line = line.clone();
+            line.as_object_mut().unwrap().remove(field);
+            if !optional {
+                check_wrong(&line);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_is_no_event() {
+    let mut both = document();
+    both["type"] = json!("run_finished");
+    check_wrong(&both);
+}
+
+#[test]
+fn the_schema_names_its_version_and_no_site() {
+    assert_eq!(schema()["$id"], "urn:orchestrator:output:v1");
+}
