@@ -115,5 +115,12 @@ pub mod config;
 pub mod report;
 
 // Layer 8: the facade.
+mod orchestrator;
+pub use orchestrator::blocking;
+pub use orchestrator::{
+    BuildError, Builder, Checks, CommandRequest, Consent, HostError, NeedsAudit, NeedsKnownHosts,
+    NeedsPolicy, On, Orchestrator, Overrides, Ready, Report, RequestError, RunError, ShownKey,
+    TrustError,
+};
 
 // Layer 9: the command line.

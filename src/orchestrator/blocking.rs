@@ -1,0 +1,99 @@
+//! The same without an async runtime, for plain automation jobs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use super::{BuildError, Report, RequestError, RunError};
+use crate::nodeset::HostPattern;
+use crate::outcome::HostResult;
+use crate::remote::Command;
+
+/// An orchestrator whose methods wait.
+///
+/// Must not be used inside an async runtime.
+#[derive(Clone)]
+pub struct Orchestrator {
+    runtime: Arc<Runtime>,
+    inner: super::Orchestrator,
+}
+
+impl Orchestrator {
+    /// As [`from_config_file`](super::Orchestrator::from_config_file).
+    ///
+    /// # Errors
+    /// As there, or the system gives no threads.
+    pub fn from_config_file(path: impl AsRef<Path>) -> Result<Self, BuildError> {
+        Self::new(super::Orchestrator::from_config_file(path)?)
+    }
+
+    /// Wraps an orchestrator.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn new(inner: super::Orchestrator) -> Result<Self, BuildError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(BuildError::Runtime)?;
+        Ok(Self { runtime: Arc::new(runtime), inner })
+    }
+
+    /// As [`execute_command`](super::Orchestrator::execute_command).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn execute_command(&self, vm: &str, command: &str) -> Result<HostResult, RunError> {
+        self.runtime.block_on(self.inner.execute_command(vm, command))
+    }
+
+    /// Names the hosts of a request.
+    pub fn on(&self, hosts: HostPattern) -> On {
+        On { runtime: Arc::clone(&self.runtime), inner: self.inner.on(hosts) }
+    }
+
+    /// As [`shutdown`](super::Orchestrator::shutdown).
+    pub fn shutdown(&self) {
+        self.runtime.block_on(self.inner.shutdown());
+    }
+}
+
+/// Some hosts, before it is said what is to be done there.
+pub struct On {
+    runtime: Arc<Runtime>,
+    inner: super::On,
+}
+
+impl On {
+    /// Asks for a command.
+    pub fn command(self, command: Command) -> CommandRequest {
+        CommandRequest { runtime: self.runtime, inner: self.inner.command(command) }
+    }
+}
+
+/// A command for some hosts.
+pub struct CommandRequest {
+    runtime: Arc<Runtime>,
+    inner: super::CommandRequest,
+}
+
+impl CommandRequest {
+    /// Sets what one request can set, on the request of the async facade.
+    pub fn with(
+        mut self,
+        set: impl FnOnce(super::CommandRequest) -> super::CommandRequest,
+    ) -> Self {
+        self.inner = set(self.inner);
+        self
+    }
+
+    /// Runs it and waits for the end.
+    ///
+    /// # Errors
+    /// As [`run`](super::CommandRequest::run).
+    pub fn run(self) -> Result<Report, RequestError> {
+        self.runtime.block_on(self.inner.run())
+    }
+}

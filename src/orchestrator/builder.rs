@@ -1,0 +1,278 @@
+//! Building an orchestrator. The type says which decision is still owed, so
+//! none of them is made by forgetting it.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::access::{Access, Overrides};
+use super::{BuildError, Inner, Orchestrator};
+use crate::audit::AuditLog;
+use crate::config::{Config, Environment};
+use crate::policy::Policy;
+use crate::prompt::{Prompter, RefusePrompter};
+use crate::redact::Redactor;
+use crate::run::{Engine, Recorder};
+use crate::session::{Bounds, SessionManager};
+use crate::ssh::keys::Passphrases;
+use crate::ssh::known_hosts::KnownHosts;
+use crate::ssh::{Adjustments, Settings, SshConnector};
+
+/// Known host keys are owed.
+pub struct NeedsKnownHosts;
+/// A policy is owed.
+pub struct NeedsPolicy;
+/// An audit log is owed.
+pub struct NeedsAudit;
+/// Nothing is owed.
+pub struct Ready;
+
+/// An orchestrator in the making.
+///
+/// ```
+/// use orchestrator::Orchestrator;
+/// use orchestrator::config::Config;
+/// use orchestrator::policy::Policy;
+/// use orchestrator::ssh::known_hosts::KnownHosts;
+///
+/// let orchestrator = Orchestrator::builder(Config::default())
+///     .known_hosts(KnownHosts::default())
+///     .policy(Policy::allow_all())
+///     .without_audit()
+///     .build()?;
+/// # Ok::<(), orchestrator::BuildError>(())
+/// ```
+///
+/// Without the decision where to record, there is no `build`:
+///
+/// ```compile_fail,E0599
+/// # use orchestrator::Orchestrator;
+/// # use orchestrator::config::Config;
+/// # use orchestrator::policy::Policy;
+/// # use orchestrator::ssh::known_hosts::KnownHosts;
+/// let orchestrator = Orchestrator::builder(Config::default())
+///     .known_hosts(KnownHosts::default())
+///     .policy(Policy::allow_all())
+///     .build()?;
+/// # Ok::<(), orchestrator::BuildError>(())
+/// ```
+pub struct Builder<Owed> {
+    config: Config,
+    known_hosts: KnownHosts,
+    policy: Policy,
+    audit: Option<AuditLog>,
+    prompter: Arc<dyn Prompter>,
+    passphrase: Option<SecretString>,
+    agent_socket: Option<PathBuf>,
+    operator: Option<String>,
+    overrides: Overrides,
+    redactor: Redactor,
+    owed: PhantomData<Owed>,
+}
+
+impl Builder<NeedsKnownHosts> {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            known_hosts: KnownHosts::default(),
+            policy: Policy::allow_all(),
+            audit: None,
+            prompter: Arc::new(RefusePrompter),
+            passphrase: None,
+            agent_socket: None,
+            operator: None,
+            overrides: Overrides::default(),
+            redactor: Redactor::builtin(),
+            owed: PhantomData,
+        }
+    }
+
+    /// Which host keys are known.
+    pub fn known_hosts(mut self, known_hosts: KnownHosts) -> Builder<NeedsPolicy> {
+        self.known_hosts = known_hosts;
+        self.next()
+    }
+}
+
+impl Builder<NeedsPolicy> {
+    /// Which policy decides. [`Policy::allow_all`] is one, by name.
+    pub fn policy(mut self, policy: Policy) -> Builder<NeedsAudit> {
+        self.policy = policy;
+        self.next()
+    }
+}
+
+impl Builder<NeedsAudit> {
+    /// Where actions are recorded before they happen.
+    pub fn audit(mut self, audit: AuditLog) -> Builder<Ready> {
+        self.audit = Some(audit);
+        self.next()
+    }
+
+    /// Records nothing.
+    pub fn without_audit(self) -> Builder<Ready> {
+        self.next()
+    }
+}
+
+impl<Owed> Builder<Owed> {
+    fn next<Next>(self) -> Builder<Next> {
+        let Self {
+            config,
+            known_hosts,
+            policy,
+            audit,
+            prompter,
+            passphrase,
+            agent_socket,
+            operator,
+            overrides,
+            redactor,
+            owed: _,
+        } = self;
+        Builder {
+            config,
+            known_hosts,
+            policy,
+            audit,
+            prompter,
+            passphrase,
+            agent_socket,
+            operator,
+            overrides,
+            redactor,
+            owed: PhantomData,
+        }
+    }
+
+    /// Whom to ask for passphrases; nobody by default.
+    pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
+        self.prompter = prompter;
+        self
+    }
+
+    /// The passphrase of encrypted keys; `ssh.passphrase_file` by default.
+    pub fn passphrase(mut self, passphrase: SecretString) -> Self {
+        self.passphrase = Some(passphrase);
+        self
+    }
+
+    /// The ssh-agent's socket, used where `ssh.use_agent` is set.
+    pub fn agent_socket(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.agent_socket = Some(socket.into());
+        self
+    }
+
+    /// Who asks, as the records will say; the name of the process's user by
+    /// default.
+    pub fn operator(mut self, name: impl Into<String>) -> Self {
+        self.operator = Some(name.into());
+        self
+    }
+
+    /// What to use in place of the inventory's own, for every host.
+    pub fn overrides(mut self, overrides: Overrides) -> Self {
+        self.overrides = overrides;
+        self
+    }
+
+    /// Keeps this secret out of every record.
+    pub fn secret(mut self, secret: SecretString) -> Self {
+        self.redactor = self.redactor.with_secret(secret);
+        self
+    }
+}
+
+impl Builder<Ready> {
+    /// Builds it. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// An algorithm in the settings is not allowed, or the passphrase file
+    /// cannot be read.
+    pub fn build(self) -> Result<Orchestrator, BuildError> {
+        let ssh = &self.config.ssh;
+        let known_hosts = Arc::new(self.known_hosts);
+        let given = match self.passphrase {
+            Some(passphrase) => Some(passphrase),
+            None => ssh.passphrase_file.as_deref().map(read_passphrase).transpose()?,
+        };
+        let settings = Settings {
+            profile: ssh.profile,
+            adjustments: adjustments(&self.config)?,
+            known_hosts: Arc::clone(&known_hosts),
+            passphrases: Passphrases { given: given.map(Arc::new), prompter: self.prompter },
+            agent_socket: self.agent_socket,
+            auth_timeout: ssh.auth_timeout,
+            keepalive: ssh.keepalive,
+            rekey_bytes: ssh
+                .rekey_bytes
+                .map_or(1 << 30, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        };
+        let bounds = Bounds {
+            channels_max: ssh.max_channels as usize,
+            handshakes_max: ssh.connect_gate_per_host as usize,
+            idle_max: self.config.remote_execution.connection_pool_size as usize,
+            connect_timeout: ssh.connect_timeout,
+        };
+        let connector = Arc::new(SshConnector::new(settings));
+        let sessions = Arc::new(SessionManager::new(connector.clone(), bounds));
+        let access = Access::new(&self.config.remote_execution, ssh.use_agent, self.overrides);
+        let os_user = Environment::from_process().user;
+        let recorder = Recorder::new(self.audit.clone(), self.redactor, os_user.clone());
+        let operator = self.operator.or(os_user).unwrap_or_else(|| "unknown".into());
+        Ok(Orchestrator {
+            inner: Arc::new(Inner {
+                engine: Engine::new(Arc::clone(&sessions), recorder),
+                config: self.config,
+                policy: self.policy,
+                access,
+                connector,
+                sessions,
+                known_hosts,
+                audit: self.audit,
+                operator,
+                closing: tokio_util::sync::CancellationToken::new(),
+                running: tokio_util::task::TaskTracker::new(),
+            }),
+        })
+    }
+}
+
+/// What the settings ask for beyond a profile.
+pub(crate) fn adjustments(config: &Config) -> Result<Adjustments, BuildError> {
+    config.check_names(&|kind, name| crate::ssh::check_name(kind, name))?;
+    let ssh = &config.ssh;
+    Ok(Adjustments {
+        kex: ssh.kex.clone(),
+        host_keys: ssh.host_keys.clone(),
+        ciphers: ssh.ciphers.clone(),
+        macs: ssh.macs.clone(),
+        rsa_min_bits: ssh.rsa_min_bits,
+        require_strict_kex: ssh.require_strict_kex,
+        require_pq: ssh.require_pq,
+    })
+}
+
+/// The passphrase in a file that only its owner can read.
+pub(crate) fn read_passphrase(path: &std::path::Path) -> Result<SecretString, BuildError> {
+    use std::os::unix::fs::PermissionsExt;
+    let failed = |cause: String| BuildError::Passphrase { path: path.display().to_string(), cause };
+    let metadata = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(failed("others can read it; run chmod 600".into()));
+    }
+    let text = zeroize::Zeroizing::new(
+        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?,
+    );
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}
+
+/// Opens the log that the configuration names.
+pub(crate) fn open_audit(config: &Config) -> Result<AuditLog, BuildError> {
+    let path = config.audit.path.clone().ok_or(BuildError::AuditNowhere)?;
+    let redactor = Redactor::builtin();
+    let redact: crate::audit::Redact = Arc::new(move |text| redactor.redact(text).text);
+    Ok(AuditLog::open(path, crate::audit::Options::new(redact))?)
+}

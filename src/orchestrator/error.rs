@@ -1,0 +1,112 @@
+//! Why something that was asked for was not done.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::audit::AuditError;
+use crate::config::ConfigError;
+use crate::inventory::SelectError;
+use crate::nodeset;
+use crate::outcome::{Failure, HostResult};
+use crate::remote::InvalidCommand;
+use crate::ssh::known_hosts::ReadError;
+use crate::transport::ConnectError;
+
+/// Why there is no orchestrator.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Neither the configuration nor a home directory says where it is.
+    #[error("there is no place for the audit log: set audit.path")]
+    AuditNowhere,
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A known_hosts file cannot be read.
+    #[error(transparent)]
+    KnownHosts(#[from] ReadError),
+    /// The system gives no threads.
+    #[error("no runtime can be started: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The passphrase file cannot be read.
+    #[error("the passphrase file {path} cannot be used: {cause}")]
+    Passphrase {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why a request was not begun: nothing ran anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// [`shutdown`](super::Orchestrator::shutdown) was called.
+    #[error("the orchestrator is shutting down")]
+    Closing,
+    /// The command can be sent to no host.
+    #[error(transparent)]
+    Command(#[from] InvalidCommand),
+    /// A host that was named cannot be used.
+    #[error(transparent)]
+    Host(#[from] SelectError),
+    /// The expression names no hosts.
+    #[error(transparent)]
+    Pattern(#[from] nodeset::ResolveError),
+    /// The file that the command shall read cannot be read.
+    #[error("stdin {} cannot be read", .path.display())]
+    Stdin {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// This process has one stdin, and it is read once.
+    #[error("our own stdin cannot be given to {0} VMs")]
+    StdinShared(usize),
+    /// The expression cannot be read.
+    #[error(transparent)]
+    Syntax(#[from] nodeset::PatternError),
+}
+
+/// Why a request has no successful result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be put on record.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Some hosts did not succeed. The report still has all that did.
+    #[error("{} of {} hosts did not succeed", .0.failed().count(), .0.results().len())]
+    Failed(Box<super::Report>),
+    /// The command did not run to its end on the only host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The request was not begun.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The host cannot be used as it is configured.
+    #[error("{}", .0.message)]
+    Unusable(Failure),
+}
+
+/// A host on which a command did not run to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.vm, .0.failure.as_ref().map_or(.0.status.as_str(), |failure| &failure.message))]
+pub struct HostError(pub Box<HostResult>);
+
+impl From<SelectError> for RunError {
+    fn from(error: SelectError) -> Self {
+        Self::Request(error.into())
+    }
+}
+
+impl From<nodeset::PatternError> for RunError {
+    fn from(error: nodeset::PatternError) -> Self {
+        Self::Request(error.into())
+    }
+}

@@ -1,0 +1,165 @@
+//! The facade: a configured orchestrator, and what can be asked of it.
+
+mod access;
+pub mod blocking;
+mod builder;
+mod check;
+mod deed;
+mod error;
+mod request;
+mod trust;
+
+use std::sync::Arc;
+
+use crate::audit::AuditLog;
+use crate::config::Config;
+use crate::ids::VmId;
+#[cfg(feature = "cli")]
+use crate::inventory::Host;
+use crate::inventory::Inventory;
+use crate::nodeset::HostPattern;
+use crate::outcome::HostResult;
+use crate::policy::Policy;
+use crate::remote::Command;
+use crate::run::Engine;
+use crate::session::SessionManager;
+use crate::ssh::SshConnector;
+use crate::ssh::known_hosts::KnownHosts;
+use crate::transport::Endpoint;
+
+pub use access::Overrides;
+pub use builder::{Builder, NeedsAudit, NeedsKnownHosts, NeedsPolicy, Ready};
+#[cfg(feature = "cli")]
+pub(crate) use builder::{adjustments, open_audit, read_passphrase};
+pub use check::Checks;
+pub use error::{BuildError, HostError, RequestError, RunError};
+#[cfg(feature = "cli")]
+pub(crate) use request::Names;
+pub(crate) use request::resolve;
+pub use request::{CommandRequest, On, Report};
+pub use trust::{Consent, ShownKey, TrustError};
+
+use access::Access;
+
+/// How the inventory's own settings reach a host, without an orchestrator.
+#[cfg(feature = "cli")]
+pub(crate) fn endpoint(config: &Config, host: &Host) -> Result<Endpoint, crate::outcome::Failure> {
+    let agent = config.ssh.use_agent;
+    let access = Access::new(&config.remote_execution, agent, Overrides::default());
+    access.endpoint(&config.inventory, host)
+}
+
+/// Runs commands on the hosts of one configuration.
+///
+/// Cheap to clone; clones share connections. Dropping the last one closes
+/// them.
+#[derive(Clone)]
+pub struct Orchestrator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    policy: Policy,
+    access: Access,
+    engine: Engine,
+    connector: Arc<SshConnector>,
+    sessions: Arc<SessionManager>,
+    known_hosts: Arc<KnownHosts>,
+    audit: Option<AuditLog>,
+    operator: String,
+    closing: tokio_util::sync::CancellationToken,
+    running: tokio_util::task::TaskTracker,
+}
+
+impl Orchestrator {
+    /// Begins with a configuration. Three decisions are owed before
+    /// [`Builder::build`] exists: which host keys are known, which policy
+    /// decides, and where actions are recorded.
+    pub fn builder(config: Config) -> Builder<NeedsKnownHosts> {
+        Builder::new(config)
+    }
+
+    /// Makes the three decisions as the configuration file says: its
+    /// known_hosts files, its audit log, and no policy beyond the allowed VMs.
+    ///
+    /// # Errors
+    /// The file, a known_hosts file or the audit log cannot be used.
+    pub fn from_config_file(path: impl AsRef<std::path::Path>) -> Result<Self, BuildError> {
+        let config = Config::load(path)?;
+        let known_hosts = KnownHosts::load(&config.ssh.known_hosts)?;
+        let audit = builder::open_audit(&config)?;
+        Self::builder(config)
+            .known_hosts(known_hosts)
+            .policy(Policy::allow_all())
+            .audit(audit)
+            .build()
+    }
+
+    /// Runs a shell string on one host, as
+    /// `self.on(vm).command(Command::shell(command)).run()` does.
+    ///
+    /// A command that ends non-zero is a result, not an error.
+    ///
+    /// # Errors
+    /// The host is not in the inventory or not allowed, or the command did not
+    /// run to its end there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the command; it ends by itself or by
+    /// its timeout, and is recorded.
+    pub async fn execute_command(&self, vm: &str, command: &str) -> Result<HostResult, RunError> {
+        let report = self.on(vm.parse()?).command(Command::shell(command)).run().await?;
+        report.into_single()
+    }
+
+    /// Names the hosts of a request.
+    pub fn on(&self, hosts: HostPattern) -> On {
+        On::new(self.clone(), hosts)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The hosts and groups.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inner.config.inventory
+    }
+
+    /// The audit log, unless there is none.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.inner.audit.as_ref()
+    }
+
+    /// The host keys that are known.
+    pub fn known_hosts(&self) -> &KnownHosts {
+        &self.inner.known_hosts
+    }
+
+    /// How a host is reached.
+    ///
+    /// # Errors
+    /// It is not in the inventory, or its key cannot be found.
+    pub fn endpoint(&self, vm: &VmId) -> Result<Endpoint, RunError> {
+        let host = self.inventory().require(vm)?;
+        self.inner.access.endpoint(self.inventory(), host).map_err(RunError::Unusable)
+    }
+
+    /// Refuses new requests and waits until those under way have ended and the
+    /// audit log is complete.
+    ///
+    /// # Cancel safety
+    /// New requests stay refused when the future is dropped.
+    pub async fn shutdown(&self) {
+        self.inner.closing.cancel();
+        self.inner.running.close();
+        self.inner.running.wait().await;
+        if let Some(audit) = &self.inner.audit {
+            // The log says itself why it failed, if it did; every result was
+            // already told.
+            let _ = audit.close().await;
+        }
+    }
+}

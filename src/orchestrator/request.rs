@@ -1,0 +1,336 @@
+//! Asking for a command on some hosts.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::{HostError, Orchestrator, RequestError, RunError};
+use crate::exec::Limits;
+use crate::ids::{RunId, VmId};
+use crate::inventory::{Inventory, SelectError};
+use crate::nodeset::{HostPattern, Known, NodeSet, ResolveError};
+use crate::outcome::{HostResult, Status};
+use crate::plan::{Asker, Plan, Target};
+use crate::remote::{Command, Stdin};
+use crate::retry::RetryPolicy;
+use crate::run::{Options, RunHandle};
+
+/// Some hosts, before it is said what is to be done there.
+pub struct On {
+    orchestrator: Orchestrator,
+    hosts: HostPattern,
+}
+
+impl On {
+    pub(super) fn new(orchestrator: Orchestrator, hosts: HostPattern) -> Self {
+        Self { orchestrator, hosts }
+    }
+
+    pub(super) fn orchestrator(&self) -> &Orchestrator {
+        &self.orchestrator
+    }
+
+    pub(super) fn hosts(&self) -> &HostPattern {
+        &self.hosts
+    }
+
+    /// Asks for a command.
+    pub fn command(self, command: Command) -> CommandRequest {
+        let settings = &self.orchestrator.config().remote_execution;
+        let attempts = NonZeroU32::new(settings.default_retry).unwrap_or(NonZeroU32::MIN);
+        let options = Options {
+            fanout: settings.max_parallel_commands as usize,
+            limits: Limits {
+                timeout: settings.default_timeout,
+                grace: settings.grace,
+                ..Limits::default()
+            },
+            retry: RetryPolicy::new(attempts),
+            stream: false,
+        };
+        let asker =
+            Asker { operator: self.orchestrator.inner.operator.clone(), ..Asker::default() };
+        CommandRequest {
+            orchestrator: self.orchestrator,
+            hosts: self.hosts,
+            command,
+            options,
+            asker,
+        }
+    }
+
+    /// The hosts, resolved against the inventory.
+    ///
+    /// # Errors
+    /// An unknown name, a host that may not be used, or no host at all.
+    pub fn resolve(&self) -> Result<NodeSet, RequestError> {
+        resolve(self.orchestrator.inventory(), &self.hosts)
+    }
+}
+
+/// A command for some hosts, with everything that can be set for one request.
+pub struct CommandRequest {
+    orchestrator: Orchestrator,
+    hosts: HostPattern,
+    command: Command,
+    options: Options,
+    asker: Asker,
+}
+
+impl CommandRequest {
+    /// Who asks, as the records will say.
+    pub fn operator(mut self, name: impl Into<String>) -> Self {
+        self.asker.operator = name.into();
+        self
+    }
+
+    /// Why, in the operator's words.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.asker.reason = Some(reason.into());
+        self
+    }
+
+    /// Something else that the records shall carry.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.asker.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// How long the command may run on each host, counted from the exec
+    /// request; zero is no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.limits.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        self
+    }
+
+    /// How long a process has between TERM and KILL.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.limits.grace = grace;
+        self
+    }
+
+    /// How many bytes of each stream are kept.
+    pub fn output_max(mut self, bytes: usize) -> Self {
+        self.options.limits.output_max = bytes;
+        self
+    }
+
+    /// How often to try again after the first attempt.
+    pub fn retries(mut self, retries: u32) -> Self {
+        let attempts = NonZeroU32::MIN.saturating_add(retries);
+        self.options.retry = RetryPolicy::new(attempts);
+        self
+    }
+
+    /// How many hosts are worked on at once.
+    pub fn fanout(mut self, hosts: usize) -> Self {
+        self.options.fanout = hosts;
+        self
+    }
+
+    /// Whether output is told in events as it comes.
+    pub fn stream(mut self, stream: bool) -> Self {
+        self.options.stream = stream;
+        self
+    }
+
+    /// Decides, without doing anything.
+    ///
+    /// # Errors
+    /// The command can be sent to no host, or the expression names none.
+    pub fn plan(&self) -> Result<Plan, RequestError> {
+        self.command.validate()?;
+        let orchestrator = &self.orchestrator;
+        let (inventory, access) = (orchestrator.inventory(), &orchestrator.inner.access);
+        let mut targets = Vec::new();
+        for vm in resolve(inventory, &self.hosts)?.iter() {
+            let Some(host) = inventory.get(vm) else { continue };
+            targets.push(Target {
+                vm: vm.clone(),
+                allowed: host.allowed,
+                shell: host.shell.clone(),
+                endpoint: access.endpoint(inventory, host),
+            });
+        }
+        let (command, asker) = (self.command.clone(), self.asker.clone());
+        Ok(Plan::decide(command, targets, asker, &orchestrator.inner.policy))
+    }
+
+    /// Begins, and gives what follows and stops the run.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), the orchestrator is shutting down, or the stdin
+    /// cannot be given.
+    pub fn start(self) -> Result<RunHandle, RequestError> {
+        let inner = &self.orchestrator.inner;
+        if inner.closing.is_cancelled() {
+            return Err(RequestError::Closing);
+        }
+        let plan = self.plan().inspect_err(|error| self.record_refusal(error))?;
+        self.check_stdin(plan.hosts.len())?;
+        Ok(inner.engine.start(plan, self.options, inner.running.token()))
+    }
+
+    /// Begins, and waits for the end.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start). That hosts failed is no error here; see
+    /// [`Report::into_result`].
+    ///
+    /// # Cancel safety
+    /// The run goes on when the future is dropped.
+    pub async fn run(self) -> Result<Report, RequestError> {
+        let handle = self.start()?;
+        let run = handle.id();
+        Ok(Report { run, results: handle.wait().await })
+    }
+}
+
+impl CommandRequest {
+    /// A command must not run on half of its input, let alone on none.
+    fn check_stdin(&self, hosts: usize) -> Result<(), RequestError> {
+        match &self.command.stdin {
+            Stdin::File(path) => {
+                let unreadable = |source| RequestError::Stdin { path: path.clone(), source };
+                let file = File::open(path).map_err(unreadable)?;
+                match file.metadata().map_err(unreadable)?.is_dir() {
+                    true => Err(unreadable(io::ErrorKind::IsADirectory.into())),
+                    false => Ok(()),
+                }
+            }
+            Stdin::Inherit if hosts > 1 => Err(RequestError::StdinShared(hosts)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A host that was asked for and may not be used is on record too.
+    fn record_refusal(&self, error: &RequestError) {
+        let Some(vm) = refused_host(error) else { return };
+        let recorder = self.orchestrator.inner.engine.recorder();
+        let action = recorder.action(&self.command, None);
+        recorder.refused(vm, action, &self.asker, &error.to_string());
+    }
+}
+
+/// The host that was asked for and may not be used.
+pub(super) fn refused_host(error: &RequestError) -> Option<&VmId> {
+    match error {
+        RequestError::Host(
+            SelectError::NotAllowed { id, .. } | SelectError::NotFound { id, .. },
+        ) => Some(id),
+        RequestError::Pattern(ResolveError::Unknown { name, .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// The hosts that a pattern names, all of which may be used.
+pub(crate) fn resolve(inventory: &Inventory, hosts: &HostPattern) -> Result<NodeSet, RequestError> {
+    let set = hosts.resolve(&Names(inventory))?;
+    for vm in set.iter() {
+        // Named hosts must be usable; `all` names only those that are.
+        inventory.require(vm)?;
+    }
+    Ok(set)
+}
+
+/// The inventory as a pattern sees it.
+pub(crate) struct Names<'a>(pub(crate) &'a Inventory);
+
+impl Known for Names<'_> {
+    fn all(&self) -> Vec<VmId> {
+        self.0.allowed().map(|host| host.id.clone()).collect()
+    }
+
+    fn contains(&self, vm: &VmId) -> bool {
+        self.0.get(vm).is_some()
+    }
+
+    fn nearest(&self, name: &str) -> Option<String> {
+        let names = self.0.iter().map(|host| host.id.as_str());
+        crate::yaml::nearest(name, names).map(str::to_owned)
+    }
+}
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    run: RunId,
+    results: Vec<HostResult>,
+}
+
+impl Report {
+    /// The run's id.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// One result per host, in the order of the request.
+    pub fn results(&self) -> &[HostResult] {
+        &self.results
+    }
+
+    /// The results of hosts that did not succeed, or whose success is not on
+    /// record.
+    pub fn failed(&self) -> impl Iterator<Item = &HostResult> {
+        self.results.iter().filter(|result| !result.success())
+    }
+
+    /// The report itself if every host succeeded; the error keeps it too.
+    ///
+    /// # Errors
+    /// Some host did not succeed.
+    pub fn into_result(self) -> Result<Self, RunError> {
+        if self.failed().next().is_none() {
+            Ok(self)
+        } else {
+            Err(RunError::Failed(Box::new(self)))
+        }
+    }
+
+    /// The result of the only host, if its command ran to its end and that is on
+    /// record.
+    ///
+    /// # Errors
+    /// It did not or is not, or there are several hosts.
+    pub fn into_single(mut self) -> Result<HostResult, RunError> {
+        if self.results.len() != 1 {
+            return Err(RunError::Failed(Box::new(self)));
+        }
+        let result = self.results.remove(0);
+        let ended = matches!(result.status, Status::Success | Status::Failed);
+        if ended && result.exit.is_some() && result.recorded() {
+            Ok(result)
+        } else {
+            Err(HostError(Box::new(result)).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Failure, Phase};
+    use crate::remote::ExitStatus;
+
+    fn report(phase: Option<Phase>) -> Report {
+        let mut result = HostResult::new("vm01".parse().unwrap(), "true".into(), Status::Success);
+        result.exit = Some(ExitStatus::Code(0));
+        result.failure = phase.map(|phase| Failure {
+            code: "audit_failed",
+            phase,
+            message: "no space".into(),
+            hint: None,
+            retryable: false,
+        });
+        Report { run: RunId::new(), results: vec![result] }
+    }
+
+    #[test]
+    fn what_is_not_on_record_is_no_success() {
+        assert!(report(None).into_result().is_ok());
+        assert!(report(None).into_single().is_ok());
+        assert!(report(Some(Phase::Audit)).into_result().is_err());
+        assert!(report(Some(Phase::Audit)).into_single().is_err());
+    }
+}
