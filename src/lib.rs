@@ -124,3 +124,6 @@ pub use orchestrator::{
 };
 
 // Layer 9: the command line.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;

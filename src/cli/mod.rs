@@ -1,0 +1,131 @@
+//! The command line: arguments in, library calls, exit code out.
+//!
+//! The only part of the program that reads the environment and the terminal.
+//! One file per command; each has its arguments and one function.
+
+mod arguments;
+mod audit;
+mod config;
+mod context;
+mod exec;
+mod failure;
+mod hosts;
+mod meta;
+mod output;
+mod signals;
+mod stdout;
+mod sudo;
+mod table;
+mod targets;
+mod terminal;
+mod time;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use context::Context;
+use failure::Failure;
+
+use crate::report::{self, exit::Exit};
+
+/// Runs commands over SSH on a fixed inventory of VMs: hosts verified, decided
+/// by policy, recorded before it happens.
+#[derive(Parser)]
+#[command(name = "orchestrator", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: context::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  orchestrator exec vm01 'uptime'                   one shell string, as ssh takes it
+  orchestrator exec vm[01-04] -- systemctl is-active nginx
+  orchestrator exec all 'df -h /' --timeout 10s --json
+  orchestrator hosts check                          can every VM be reached?
+  orchestrator hosts trust vm01                     enrol its host key
+  orchestrator audit verify                         is the record intact?";
+
+const QUOTING: &str = "\nA command is one argument in quotes, or words after --:
+  orchestrator exec vm01 'ls -l /tmp'
+  orchestrator exec vm01 -- ls -l /tmp";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a command on one or more VMs
+    Exec(Box<exec::Args>),
+    /// Show, check and trust the VMs of the inventory
+    #[command(subcommand)]
+    Hosts(hosts::Command),
+    /// Read, verify and export the audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the JSON Schema of --json and -o ndjson
+    Schema,
+    /// Print a completion script for a shell
+    Completions(meta::Completions),
+    /// Print the manual page, or write all of them into a directory
+    Man(meta::Man),
+}
+
+/// Tells what is wrong with the arguments; help and version, which are nothing
+/// wrong, go to stdout.
+fn misread(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if is_of_the_command(error) && words.iter().any(|word| word == "exec") {
+        let _ = writeln!(std::io::stderr(), "{QUOTING}");
+    }
+    if words.iter().any(|word| word == "--json") {
+        let message = error.kind().to_string();
+        let _ = report::write_error(&mut std::io::stdout(), &Failure::usage(message).outcome());
+    }
+    ExitCode::from(Exit::Usage.code())
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
+    let context = Context::new(cli.global);
+    context.start_log();
+    let outcome = match cli.command {
+        Command::Exec(args) => exec::run(&context, *args),
+        Command::Hosts(command) => hosts::run(&context, command),
+        Command::Audit(command) => audit::run(&context, command),
+        Command::Config(command) => config::run(&context, command),
+        Command::Schema => meta::schema(),
+        Command::Completions(args) => meta::completions(&args, &mut Cli::command()),
+        Command::Man(args) => meta::man(&args, Cli::command()),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(&context),
+    }
+}
+
+/// Whether what clap did not take was probably meant for the VM: `ls /tmp`
+/// without quotes, or the `-l` of `ls -l`, which lacks its value here.
+fn is_of_the_command(error: &clap::Error) -> bool {
+    let value = error.get(ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::UnknownArgument => true,
+        ErrorKind::InvalidValue => value.is_some_and(|value| value.to_string().is_empty()),
+        _ => false,
+    }
+}

@@ -1,0 +1,161 @@
+//! How a run is shown, and the exit code that it ends with.
+
+use std::io;
+use std::time::Duration;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::signals::Interrupted;
+use super::stdout::is_broken_pipe;
+use super::terminal::Terminal;
+use crate::outcome::HostResult;
+use crate::report::{
+    Document, Endings, EventLines, Gathered, Labelled, Rerun, Single, Streams, Style, Summary,
+    View, exit,
+};
+use crate::run::RunHandle;
+
+/// How results are shown.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// How results are shown
+    #[arg(
+        short,
+        long,
+        env = "ORCHESTRATOR_OUTPUT",
+        value_enum,
+        default_value_t,
+        value_name = "HOW"
+    )]
+    output: Output,
+    /// The same as -o gather
+    #[arg(short = 'b', overrides_with_all = ["output", "json"])]
+    gather: bool,
+    /// The same as -o json
+    #[arg(long, env = "ORCHESTRATOR_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    json: bool,
+    /// Leave out the VM id before each line
+    #[arg(short = 'N', long, env = "ORCHESTRATOR_NO_LABEL", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    no_label: bool,
+    /// Pass control characters on to the terminal
+    #[arg(long, env = "ORCHESTRATOR_RAW", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    raw: bool,
+    /// Which exit code to give
+    #[arg(long, env = "ORCHESTRATOR_EXIT_CODE", value_enum, default_value_t, value_name = "WHICH")]
+    exit_code: ExitCode,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    /// Identical output once, under the VMs that wrote it
+    Gather,
+    /// One JSON document at the end
+    Json,
+    /// One JSON object per event, one a line
+    Ndjson,
+    /// Only how each VM ended
+    None,
+    /// Lines as they come
+    #[default]
+    Stream,
+    /// Counts, and the VMs that failed
+    Summary,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ExitCode {
+    /// The command's own on one VM named by its id, else the table's
+    #[default]
+    Auto,
+    /// Always one of the table
+    Table,
+}
+
+impl OutputArgs {
+    /// The way that was chosen, be it by its short name.
+    pub(super) fn mode(&self) -> Output {
+        match (self.json, self.gather) {
+            (true, _) => Output::Json,
+            (false, true) => Output::Gather,
+            (false, false) => self.output,
+        }
+    }
+
+    /// What shows a run. `grace` is what processes have between TERM and KILL.
+    pub(super) fn view(
+        &self,
+        context: &Context,
+        single: bool,
+        grace: Duration,
+        rerun: Option<Rerun>,
+    ) -> Box<dyn View> {
+        let style = Style {
+            out: Terminal::palette(context.color(), Terminal::stdout()),
+            err: Terminal::palette(context.color(), Terminal::stderr()),
+            labels: !self.no_label,
+            raw: self.raw,
+            quiet: context.quiet(),
+            grace,
+            rerun,
+        };
+        match self.mode() {
+            Output::Gather => Box::new(Gathered::new(style)),
+            Output::Json => Box::new(Document),
+            Output::Ndjson => Box::new(EventLines),
+            Output::None => Box::new(Endings::new(style)),
+            Output::Stream if single => {
+                Box::new(Single::new(Terminal::stdout(), Terminal::stderr(), style))
+            }
+            Output::Stream => Box::new(Labelled::new(style)),
+            Output::Summary => Box::new(Summary::new(style)),
+        }
+    }
+
+    /// The exit code that the results call for.
+    pub(super) fn exit_code(
+        &self,
+        results: &[HostResult],
+        single: bool,
+        interrupted: &Interrupted,
+    ) -> u8 {
+        if let Some(code) = interrupted.exit() {
+            return code;
+        }
+        match results {
+            [result] if single && self.exit_code == ExitCode::Auto => exit::pass_through(result),
+            _ => exit::table(results),
+        }
+    }
+}
+
+/// Shows a run as it goes. A reader of our output that goes away stops it, as
+/// it stops ssh.
+pub(super) async fn follow(
+    mut handle: RunHandle,
+    mut view: Box<dyn View>,
+) -> Result<Vec<HostResult>, Failure> {
+    let (run, cancel) = (handle.id(), handle.canceller());
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut broken = None;
+    while let Some(event) = handle.next_event().await {
+        if broken.is_some() {
+            continue;
+        }
+        let mut streams = Streams { out: &mut out, err: &mut err };
+        if let Err(error) = view.event(&event, &mut streams) {
+            cancel.cancel();
+            broken = Some(error);
+        }
+    }
+    let results = handle.wait().await;
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let shown = match broken {
+        None => view.finish(run, &results, &mut streams),
+        Some(error) => Err(error),
+    };
+    match shown {
+        Err(error) if !is_broken_pipe(&error) => Err(error.into()),
+        _ => Ok(results),
+    }
+}

@@ -1,0 +1,174 @@
+//! The person at the other end, if there is one.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::prompt::{PromptError, Prompter};
+use crate::report::Palette;
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// Even into a file or a pipe
+    Always,
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Plain text
+    Never,
+}
+
+/// The controlling terminal.
+pub(super) struct Terminal;
+
+/// How long an answer may be.
+const ANSWER_MAX: u64 = 16 * 1024;
+
+impl Terminal {
+    pub(super) fn stdout() -> bool {
+        io::stdout().is_terminal()
+    }
+
+    pub(super) fn stderr() -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// The colours for a stream that is a terminal or not.
+    pub(super) fn palette(color: Color, terminal: bool) -> Palette {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let coloured = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if set("NO_COLOR") => false,
+            Color::Auto => set("CLICOLOR_FORCE") || (terminal && !dumb),
+        };
+        if coloured { Palette::ANSI } else { Palette::PLAIN }
+    }
+}
+
+impl Prompter for Terminal {
+    fn secret(&self, question: &str) -> Result<SecretString, PromptError> {
+        let mut tty = open(question)?;
+        let hidden = Hidden::new(&tty, question)?;
+        write!(tty, "{question}").map_err(failed)?;
+        let typed = read_hidden(&tty);
+        drop(hidden);
+        let _ = writeln!(tty);
+        let Typed::Line(line) = typed? else {
+            // As the terminal would have done, but with its echo restored.
+            let _ = kill_process(getpid(), Signal::INT);
+            return Err(PromptError::Io("interrupted".into()));
+        };
+        let line = std::str::from_utf8(&line).map_err(|_| PromptError::Io("not UTF-8".into()))?;
+        Ok(SecretString::from(line))
+    }
+
+    fn confirm(&self, question: &str) -> Result<bool, PromptError> {
+        let mut tty = open(question)?;
+        write!(tty, "{question} [yes/no] ").map_err(failed)?;
+        let mut line = Zeroizing::new(String::new());
+        read_line(&tty, &mut line)?;
+        Ok(line.trim().eq_ignore_ascii_case("yes"))
+    }
+}
+
+/// stdin may be the command's own, so the terminal itself is asked.
+fn open(question: &str) -> Result<File, PromptError> {
+    if !io::stderr().is_terminal() {
+        return Err(PromptError::Nobody(question.trim_end_matches([':', ' ']).into()));
+    }
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|_| PromptError::Nobody(question.trim_end_matches([':', ' ']).into()))
+}
+
+fn read_line(tty: &File, line: &mut String) -> Result<(), PromptError> {
+    let mut reader = BufReader::with_capacity(1, tty).take(ANSWER_MAX);
+    match reader.read_line(line).map_err(failed)? {
+        0 => Err(PromptError::Io("end of file".into())),
+        _ => Ok(()),
+    }
+}
+
+/// What came of a question whose answer is not shown.
+enum Typed {
+    Interrupt,
+    Line(Zeroizing<Vec<u8>>),
+}
+
+/// Reads a line key by key, the terminal doing nothing by itself.
+fn read_hidden(tty: &File) -> Result<Typed, PromptError> {
+    let mut line = Zeroizing::new(Vec::with_capacity(1024));
+    for key in BufReader::with_capacity(1, tty).take(ANSWER_MAX).bytes() {
+        match key.map_err(failed)? {
+            0x03 => return Ok(Typed::Interrupt),
+            0x04 if line.is_empty() => break,
+            b'\r' | b'\n' => return Ok(Typed::Line(line)),
+            // A character may have several bytes.
+            0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            0x15 => line.clear(),
+            key => line.push(key),
+        }
+    }
+    Err(PromptError::Io("end of file".into()))
+}
+
+fn failed(error: io::Error) -> PromptError {
+    PromptError::Io(error.to_string())
+}
+
+/// Echo is off while this lives, and so is Ctrl-C: the death of the process would
+/// leave it off.
+struct Hidden {
+    tty: File,
+    before: Termios,
+}
+
+impl Hidden {
+    fn new(tty: &File, question: &str) -> Result<Self, PromptError> {
+        let nobody = |_| PromptError::Nobody(question.into());
+        let before = tcgetattr(tty).map_err(nobody)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(tty, OptionalActions::Flush, &hidden).map_err(nobody)?;
+        Ok(Self { tty: tty.try_clone().map_err(failed)?, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.tty, OptionalActions::Flush, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(keys: &str) -> Result<Option<String>, PromptError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), keys).unwrap();
+        Ok(match read_hidden(&file.reopen().unwrap())? {
+            Typed::Interrupt => None,
+            Typed::Line(line) => Some(String::from_utf8(line.to_vec()).unwrap()),
+        })
+    }
+
+    #[test]
+    fn hidden_lines() {
+        assert_eq!(typed("a b\nrest").unwrap().unwrap(), "a b");
+        assert_eq!(typed("aé\u{7f}c\r").unwrap().unwrap(), "ac");
+        assert_eq!(typed("wrong\u{15}right\n").unwrap().unwrap(), "right");
+        assert_eq!(typed("abc\u{3}\n").unwrap(), None);
+        assert!(typed("\u{4}").is_err());
+        assert!(typed("no end").is_err());
+    }
+}
