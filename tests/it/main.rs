@@ -3,4 +3,6 @@
 // Clippy takes only functions marked #[test] for tests; a fixture that fails is a failed test too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod fixtures;
 mod layers;
+mod support;
