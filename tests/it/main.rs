@@ -4,5 +4,6 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod fixtures;
+mod known_hosts;
 mod layers;
 mod support;
