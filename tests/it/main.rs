@@ -8,3 +8,4 @@ mod fixtures;
 mod known_hosts;
 mod layers;
 mod support;
+mod transport;
