@@ -3,6 +3,7 @@
 // Clippy takes only functions marked #[test] for tests; a fixture that fails is a failed test too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod audit;
 mod exec;
 mod fixtures;
 mod known_hosts;
