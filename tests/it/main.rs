@@ -4,9 +4,11 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod audit;
+mod config;
 mod exec;
 mod fixtures;
 mod known_hosts;
 mod layers;
+mod report;
 mod support;
 mod transport;
