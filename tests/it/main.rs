@@ -4,11 +4,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod audit;
+mod cli_exec;
+mod cli_verbs;
 mod config;
 mod exec;
 mod fixtures;
 mod known_hosts;
 mod layers;
+mod library;
 mod report;
 mod support;
 mod transport;

@@ -1,0 +1,16 @@
+//! The library, as a program uses it.
+
+mod blocking;
+mod building;
+mod pool;
+mod requests;
+mod runs;
+
+use orchestrator::Orchestrator;
+
+use crate::cli_exec::Lab;
+
+/// The orchestrator that a lab's file configures.
+fn open(lab: &Lab) -> Orchestrator {
+    Orchestrator::from_config_file(lab.config()).unwrap()
+}
