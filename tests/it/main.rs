@@ -3,10 +3,12 @@
 // Clippy takes only functions marked #[test] for tests; a fixture that fails is a failed test too.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod acceptance;
 mod audit;
 mod cli_exec;
 mod cli_verbs;
 mod config;
+mod docs;
 mod exec;
 mod fixtures;
 mod known_hosts;
