@@ -164,8 +164,7 @@ impl From<ConnectError> for Failure {
             Kind::HostKeyChanged
             | Kind::HostKeyRevoked
             | Kind::HostKeyUnknown
-            | Kind::HostKeyUnknownType
-            | Kind::HostKeysUnreadable => Exit::HostKey,
+            | Kind::HostKeyUnknownType => Exit::HostKey,
             _ => Exit::Unreachable,
         };
         Self { exit, hint: error.hint.clone(), ..Self::usage(error.message) }

@@ -36,7 +36,6 @@ impl Verdict {
             Kind::HostKeyRevoked => (Status::HostKeyRejected, "host_key_revoked"),
             Kind::HostKeyUnknown => (Status::HostKeyRejected, "host_key_unknown"),
             Kind::HostKeyUnknownType => (Status::HostKeyRejected, "host_key_unknown_type"),
-            Kind::HostKeysUnreadable => (Status::HostKeyRejected, "known_hosts_unreadable"),
             Kind::Key => (Status::AuthFailed, "key_unusable"),
             Kind::Network => (Status::Unreachable, "connect_failed"),
             Kind::Protocol => (Status::Unreachable, "protocol_error"),

@@ -50,8 +50,6 @@ pub enum ConnectErrorKind {
     HostKeyUnknown,
     /// Only keys of other types are recorded for this host.
     HostKeyUnknownType,
-    /// known_hosts cannot be read.
-    HostKeysUnreadable,
     /// Our own private key is missing, unreadable or locked.
     Key,
     /// The network, or the server closing before it said much: worth another
