@@ -59,6 +59,12 @@ pub struct Ready;
 /// # Ok::<(), orchestrator::BuildError>(())
 /// ```
 pub struct Builder<Owed> {
+    parts: Parts,
+    owed: PhantomData<Owed>,
+}
+
+/// What was decided so far.
+struct Parts {
     config: Config,
     known_hosts: KnownHosts,
     policy: Policy,
@@ -69,12 +75,11 @@ pub struct Builder<Owed> {
     operator: Option<String>,
     overrides: Overrides,
     redactor: Redactor,
-    owed: PhantomData<Owed>,
 }
 
 impl Builder<NeedsKnownHosts> {
     pub(super) fn new(config: Config) -> Self {
-        Self {
+        let parts = Parts {
             config,
             known_hosts: KnownHosts::default(),
             policy: Policy::allow_all(),
@@ -85,13 +90,13 @@ impl Builder<NeedsKnownHosts> {
             operator: None,
             overrides: Overrides::default(),
             redactor: Redactor::builtin(),
-            owed: PhantomData,
-        }
+        };
+        Self { parts, owed: PhantomData }
     }
 
     /// Which host keys are known.
     pub fn known_hosts(mut self, known_hosts: KnownHosts) -> Builder<NeedsPolicy> {
-        self.known_hosts = known_hosts;
+        self.parts.known_hosts = known_hosts;
         self.next()
     }
 }
@@ -99,7 +104,7 @@ impl Builder<NeedsKnownHosts> {
 impl Builder<NeedsPolicy> {
     /// Which policy decides. [`Policy::allow_all`] is one, by name.
     pub fn policy(mut self, policy: Policy) -> Builder<NeedsAudit> {
-        self.policy = policy;
+        self.parts.policy = policy;
         self.next()
     }
 }
@@ -107,7 +112,7 @@ impl Builder<NeedsPolicy> {
 impl Builder<NeedsAudit> {
     /// Where actions are recorded before they happen.
     pub fn audit(mut self, audit: AuditLog) -> Builder<Ready> {
-        self.audit = Some(audit);
+        self.parts.audit = Some(audit);
         self.next()
     }
 
@@ -119,68 +124,43 @@ impl Builder<NeedsAudit> {
 
 impl<Owed> Builder<Owed> {
     fn next<Next>(self) -> Builder<Next> {
-        let Self {
-            config,
-            known_hosts,
-            policy,
-            audit,
-            prompter,
-            passphrase,
-            agent_socket,
-            operator,
-            overrides,
-            redactor,
-            owed: _,
-        } = self;
-        Builder {
-            config,
-            known_hosts,
-            policy,
-            audit,
-            prompter,
-            passphrase,
-            agent_socket,
-            operator,
-            overrides,
-            redactor,
-            owed: PhantomData,
-        }
+        Builder { parts: self.parts, owed: PhantomData }
     }
 
     /// Whom to ask for passphrases; nobody by default.
     pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
-        self.prompter = prompter;
+        self.parts.prompter = prompter;
         self
     }
 
     /// The passphrase of encrypted keys; `ssh.passphrase_file` by default.
     pub fn passphrase(mut self, passphrase: SecretString) -> Self {
-        self.passphrase = Some(passphrase);
+        self.parts.passphrase = Some(passphrase);
         self
     }
 
     /// The ssh-agent's socket, used where `ssh.use_agent` is set.
     pub fn agent_socket(mut self, socket: impl Into<PathBuf>) -> Self {
-        self.agent_socket = Some(socket.into());
+        self.parts.agent_socket = Some(socket.into());
         self
     }
 
     /// Who asks, as the records will say; the name of the process's user by
     /// default.
     pub fn operator(mut self, name: impl Into<String>) -> Self {
-        self.operator = Some(name.into());
+        self.parts.operator = Some(name.into());
         self
     }
 
     /// What to use in place of the inventory's own, for every host.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
-        self.overrides = overrides;
+        self.parts.overrides = overrides;
         self
     }
 
     /// Keeps this secret out of every record.
     pub fn secret(mut self, secret: SecretString) -> Self {
-        self.redactor = self.redactor.with_secret(secret);
+        self.parts.redactor = self.parts.redactor.with_secret(secret);
         self
     }
 }
@@ -192,18 +172,19 @@ impl Builder<Ready> {
     /// An algorithm in the settings is not allowed, or the passphrase file
     /// cannot be read.
     pub fn build(self) -> Result<Orchestrator, BuildError> {
-        let ssh = &self.config.ssh;
-        let known_hosts = Arc::new(self.known_hosts);
-        let given = match self.passphrase {
+        let parts = self.parts;
+        let ssh = &parts.config.ssh;
+        let known_hosts = Arc::new(parts.known_hosts);
+        let given = match parts.passphrase {
             Some(passphrase) => Some(passphrase),
             None => ssh.passphrase_file.as_deref().map(read_passphrase).transpose()?,
         };
         let settings = Settings {
             profile: ssh.profile,
-            adjustments: adjustments(&self.config)?,
+            adjustments: adjustments(&parts.config)?,
             known_hosts: Arc::clone(&known_hosts),
-            passphrases: Passphrases { given: given.map(Arc::new), prompter: self.prompter },
-            agent_socket: self.agent_socket,
+            passphrases: Passphrases { given: given.map(Arc::new), prompter: parts.prompter },
+            agent_socket: parts.agent_socket,
             auth_timeout: ssh.auth_timeout,
             keepalive: ssh.keepalive,
             rekey_bytes: ssh
@@ -213,25 +194,25 @@ impl Builder<Ready> {
         let bounds = Bounds {
             channels_max: ssh.max_channels as usize,
             handshakes_max: ssh.connect_gate_per_host as usize,
-            idle_max: self.config.remote_execution.connection_pool_size as usize,
+            idle_max: parts.config.remote_execution.connection_pool_size as usize,
             connect_timeout: ssh.connect_timeout,
         };
         let connector = Arc::new(SshConnector::new(settings));
         let sessions = Arc::new(SessionManager::new(connector.clone(), bounds));
-        let access = Access::new(&self.config.remote_execution, ssh.use_agent, self.overrides);
+        let access = Access::new(&parts.config.remote_execution, ssh.use_agent, parts.overrides);
         let os_user = Environment::from_process().user;
-        let recorder = Recorder::new(self.audit.clone(), self.redactor, os_user.clone());
-        let operator = self.operator.or(os_user).unwrap_or_else(|| "unknown".into());
+        let recorder = Recorder::new(parts.audit.clone(), parts.redactor, os_user.clone());
+        let operator = parts.operator.or(os_user).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
             inner: Arc::new(Inner {
                 engine: Engine::new(Arc::clone(&sessions), recorder),
-                config: self.config,
-                policy: self.policy,
+                config: parts.config,
+                policy: parts.policy,
                 access,
                 connector,
                 sessions,
                 known_hosts,
-                audit: self.audit,
+                audit: parts.audit,
                 operator,
                 closing: tokio_util::sync::CancellationToken::new(),
                 running: tokio_util::task::TaskTracker::new(),
