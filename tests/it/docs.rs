@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use crate::support::files_below;
 use std::process::Command;
 
 use toml_names::dependencies;
+
+use crate::support::files_below;
 
 #[test]
 fn every_relative_link_leads_somewhere() {
