@@ -57,6 +57,10 @@ impl Connection for Slow {
         .boxed()
     }
 
+    fn subsystem<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>> {
+        std::future::pending().boxed()
+    }
+
     fn open_stream<'a>(
         &'a self,
         _: &'a str,

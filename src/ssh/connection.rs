@@ -92,6 +92,13 @@ impl SshConnection {
         }
     }
 
+    fn channel(&self, write: Arc<WriteHalf>, events: EventReceiver) -> Channel {
+        Channel {
+            output: Box::new(Output(events)),
+            input: Box::new(Input { write, link: Arc::clone(&self.link) }),
+        }
+    }
+
     fn refusal(&self, error: &russh::Error) -> ChannelError {
         match error {
             russh::Error::ChannelOpenFailure(reason) => {
@@ -133,10 +140,16 @@ impl Connection for SshConnection {
                     .map_err(unsent)?;
             }
             write.exec(true, request.command).await.map_err(unsent)?;
-            Ok(Channel {
-                output: Box::new(Output(events)),
-                input: Box::new(Input { write, link: Arc::clone(&self.link) }),
-            })
+            Ok(self.channel(write, events))
+        }
+        .boxed()
+    }
+
+    fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>> {
+        async move {
+            let (write, events) = self.open_session().await?;
+            write.request_subsystem(true, name).await.map_err(|_| self.link.lost(false))?;
+            Ok(self.channel(write, events))
         }
         .boxed()
     }

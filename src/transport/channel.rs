@@ -1,4 +1,4 @@
-//! One command's channel.
+//! The channel of one command or subsystem.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

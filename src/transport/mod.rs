@@ -49,6 +49,13 @@ pub trait Connection: Send + Sync {
     /// If the future is dropped the command may or may not have been sent.
     fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Channel, ChannelError>>;
 
+    /// Opens a session channel and asks for a subsystem, such as `sftp`
+    /// (RFC 4254, 6.5).
+    ///
+    /// # Cancel safety
+    /// If the future is dropped the subsystem may or may not have been started.
+    fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>>;
+
     /// Opens a byte stream to an address as seen from the host
     /// (`direct-tcpip`, RFC 4254, 7.2).
     fn open_stream<'a>(
