@@ -26,8 +26,8 @@ pub struct Event {
 }
 
 /// What happened. A run begins with `RunStarted` and ends with `RunFinished`;
-/// in between each host has one `HostStarted`, any number of `Output` and one
-/// `HostFinished`, in this order. A host that is denied has no `HostStarted`.
+/// in between each host has one `HostStarted`, any number of `Output` and
+/// `Progress` and one `HostFinished`, in this order. A host that is denied has no `HostStarted`.
 #[derive(Clone, Debug)]
 pub enum EventKind {
     /// The last event of a host.
@@ -46,6 +46,13 @@ pub enum EventKind {
         /// What it wrote.
         bytes: Chunk,
     },
+    /// How far a transfer has come; told at most ten times a second.
+    Progress {
+        /// The host.
+        vm: VmId,
+        /// How far.
+        progress: Progress,
+    },
     /// The last event of a run.
     RunFinished {
         /// How many hosts ended in each status; statuses with none are absent.
@@ -55,9 +62,22 @@ pub enum EventKind {
     RunStarted {
         /// The hosts, in order.
         hosts: Vec<VmId>,
-        /// The command as it was given.
+        /// The command as it was given, or what else is done.
         command: String,
     },
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Progress {
+    /// Bytes that have been moved, or need not be.
+    pub bytes: u64,
+    /// Bytes in all, as far as is known yet.
+    pub bytes_total: u64,
+    /// Files that are in place.
+    pub files: u64,
+    /// Files in all, as far as is known yet.
+    pub files_total: u64,
 }
 
 /// Bytes of output. They count against the bound of their host until the last

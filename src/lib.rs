@@ -104,8 +104,9 @@ pub mod event;
 pub mod exec;
 pub mod plan;
 
-// Layer 5: facts made durable.
+// Layer 5: facts made durable, files moved.
 pub mod audit;
+pub mod transfer;
 
 // Layer 6: the engine.
 pub mod run;
@@ -118,9 +119,8 @@ pub mod report;
 mod orchestrator;
 pub use orchestrator::blocking;
 pub use orchestrator::{
-    BuildError, Builder, Checks, CommandRequest, Consent, HostError, NeedsAudit, NeedsKnownHosts,
-    NeedsPolicy, On, Orchestrator, Overrides, Ready, Report, RequestError, RunError, ShownKey,
-    TrustError,
+    BuildError, Builder, Checks, Consent, HostError, NeedsAudit, NeedsKnownHosts, NeedsPolicy, On,
+    Orchestrator, Overrides, Ready, Report, Request, RequestError, RunError, ShownKey, TrustError,
 };
 
 // Layer 9: the command line.

@@ -1,5 +1,6 @@
 //! What became of a host in a run, and what may have changed there.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
@@ -129,14 +130,22 @@ pub enum Phase {
     HostKey,
     /// Key exchange (RFC 4253, 7).
     Kex,
+    /// Reading or writing a file on this machine.
+    Local,
     /// Deciding.
     Policy,
+    /// Sending a script.
+    Script,
     /// The login shell, before our text ran.
     Shell,
     /// sudo, before the command.
     Sudo,
     /// Resolving the name and the TCP handshake.
     Tcp,
+    /// Moving a file, or putting it in place.
+    Transfer,
+    /// Proving that a file is what it should be.
+    Verify,
 }
 
 impl Phase {
@@ -153,10 +162,14 @@ impl Phase {
             Self::Exec => "exec",
             Self::HostKey => "host_key",
             Self::Kex => "kex",
+            Self::Local => "local",
             Self::Policy => "policy",
+            Self::Script => "script",
             Self::Shell => "shell",
             Self::Sudo => "sudo",
             Self::Tcp => "tcp",
+            Self::Transfer => "transfer",
+            Self::Verify => "verify",
         }
     }
 }
@@ -209,12 +222,89 @@ pub struct Timing {
     pub run: Duration,
 }
 
+/// What a transfer did with its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transferred {
+    /// Each file that was to be moved, in the order of their ends.
+    pub files: Vec<FileOutcome>,
+    /// What was left out, although it was asked for.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOutcome {
+    /// Its path on this machine.
+    pub local: OsString,
+    /// Its path on the host.
+    pub remote: OsString,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal, once both ends agree on it.
+    pub sha256: Option<String>,
+    /// Who computed that on the host.
+    pub verified_by: Option<VerifiedBy>,
+    /// Whether the target had this content already.
+    pub unchanged: bool,
+    /// How many bytes had arrived in an earlier transfer.
+    pub resumed_from: u64,
+    /// Why it is not in place.
+    pub failure: Option<Failure>,
+}
+
+/// What a host computes a SHA-256 by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifiedBy {
+    /// `openssl dgst`.
+    Openssl,
+    /// Nothing there: the file was read back over the connection.
+    Readback,
+    /// `sha256sum`, of coreutils or busybox.
+    Sha256sum,
+    /// `shasum`, of Perl.
+    Shasum,
+}
+
+impl VerifiedBy {
+    /// The stable name used in JSON and the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openssl => "openssl",
+            Self::Readback => "readback",
+            Self::Sha256sum => "sha256sum",
+            Self::Shasum => "shasum",
+        }
+    }
+}
+
+/// Something that was not moved, though no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its path where it is.
+    pub path: OsString,
+    /// Why.
+    pub why: &'static str,
+}
+
+impl Transferred {
+    /// The bytes of the files that are in place.
+    pub fn bytes(&self) -> u64 {
+        self.done().map(|file| file.bytes).sum()
+    }
+
+    /// The files that are in place.
+    pub fn done(&self) -> impl Iterator<Item = &FileOutcome> {
+        self.files.iter().filter(|file| file.failure.is_none())
+    }
+}
+
 /// The result of one host in a run.
 #[derive(Clone, Debug)]
 pub struct HostResult {
     /// The host.
     pub vm: VmId,
-    /// The command as it was given.
+    /// The command as it was given, or what else was to be done.
     pub command: String,
     /// How it ended.
     pub status: Status,
@@ -232,6 +322,10 @@ pub struct HostResult {
     pub kill: Option<Kill>,
     /// Why the output may be incomplete although the command ended.
     pub output_incomplete: Option<&'static str>,
+    /// The SHA-256 of the script that was run, where that is known.
+    pub script_sha256: Option<String>,
+    /// What became of the files of a transfer.
+    pub transfer: Option<Transferred>,
     /// How many attempts were made.
     pub attempts: u32,
     /// From the first attempt to the end of the last.
@@ -260,6 +354,8 @@ impl HostResult {
             failure: None,
             kill: None,
             output_incomplete: None,
+            script_sha256: None,
+            transfer: None,
             attempts: 0,
             elapsed: Duration::ZERO,
             finished_at: Timestamp::now(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::ids::{RunId, VmId};
 use crate::outcome::Failure;
-use crate::policy::{CommandView, Decision, Policy, Request};
-use crate::remote::{Command, Program, Stdin};
+use crate::policy::{ActionView, Decision, Policy, Request};
+use crate::remote::{Action, Command, Direction, Program, ScriptSource, Stdin};
 use crate::transport::Endpoint;
 
 /// A decided run.
@@ -21,7 +21,7 @@ pub struct Plan {
     /// Whatever else the records shall carry.
     pub metadata: BTreeMap<String, String>,
     /// What is done.
-    pub command: Command,
+    pub action: Action,
     /// Where, in this order, and whether it may be.
     pub hosts: Vec<PlannedHost>,
 }
@@ -64,13 +64,13 @@ pub struct Asker {
 }
 
 impl Plan {
-    /// Decides a command for each target.
-    pub fn decide(command: Command, targets: Vec<Target>, asker: Asker, policy: &Policy) -> Self {
-        let text = shell_text(&command);
+    /// Decides an action for each target.
+    pub fn decide(action: Action, targets: Vec<Target>, asker: Asker, policy: &Policy) -> Self {
+        let text = shell_text(&action);
         let hosts = targets
             .into_iter()
             .map(|target| {
-                let decision = policy.decide(&request(&command, &text, &target, &asker.operator));
+                let decision = policy.decide(&request(&action, &text, &target, &asker.operator));
                 PlannedHost {
                     vm: target.vm,
                     endpoint: target.endpoint,
@@ -84,37 +84,56 @@ impl Plan {
             operator: asker.operator,
             reason: asker.reason,
             metadata: asker.metadata,
-            command,
+            action,
             hosts,
         }
     }
 }
 
-/// The shell string as text; empty for a list of words.
-fn shell_text(command: &Command) -> String {
-    match &command.program {
-        Program::Argv(_) => String::new(),
-        Program::Shell(text) => text.to_string_lossy().into_owned(),
+/// The shell string as text; empty for anything else.
+fn shell_text(action: &Action) -> String {
+    match action {
+        Action::Command(Command { program: Program::Shell(text), .. }) => {
+            text.to_string_lossy().into_owned()
+        }
+        _ => String::new(),
     }
 }
 
 fn request<'a>(
-    command: &'a Command,
+    action: &'a Action,
     text: &'a str,
     target: &'a Target,
     operator: &'a str,
 ) -> Request<'a> {
-    let view = match &command.program {
-        Program::Argv(argv) => CommandView::Argv(argv),
-        Program::Shell(_) => CommandView::Shell(text),
+    let (view, command) = match action {
+        Action::Command(command) => match &command.program {
+            Program::Argv(argv) => (ActionView::Argv(argv), Some(command)),
+            Program::Shell(_) => (ActionView::Shell(text), Some(command)),
+        },
+        Action::Script(script) => {
+            let path = match &script.source {
+                ScriptSource::Host(path) => Some(path.as_os_str()),
+                _ => script.place.as_deref(),
+            };
+            let view = ActionView::Script { sha256: script.sha256(), path, args: &script.args };
+            (view, Some(&script.settings))
+        }
+        Action::Transfer(transfer) => {
+            let view = match transfer.direction {
+                Direction::Download => ActionView::Download { paths: &transfer.sources },
+                Direction::Upload => ActionView::Upload { path: &transfer.target },
+            };
+            (view, None)
+        }
     };
     Request {
         operator,
         host: &target.vm,
         allowed: target.allowed,
-        command: view,
-        sudo: command.run_as.as_ref().map(|run_as| run_as.user.as_deref().unwrap_or("root")),
-        allow_interactive: command.allow_interactive,
-        stdin_given: !matches!(command.stdin, Stdin::Empty),
+        action: view,
+        sudo: action.run_as().map(|run_as| run_as.user.as_deref().unwrap_or("root")),
+        allow_interactive: command.is_some_and(|command| command.allow_interactive),
+        stdin_given: command.is_some_and(|command| !matches!(command.stdin, Stdin::Empty)),
     }
 }

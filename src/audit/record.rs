@@ -118,6 +118,10 @@ pub enum Event {
     ExecAttempt,
     /// A command or script ended, or was refused.
     ExecResult,
+    /// Files are about to be moved.
+    FileAttempt,
+    /// Files were moved, or not.
+    FileResult,
     /// A host key is about to be trusted.
     HostkeyAttempt,
     /// A host key was trusted, or not.
@@ -148,6 +152,8 @@ impl Event {
             Self::AuditRecovered => "audit.recovered",
             Self::ExecAttempt => "exec.attempt",
             Self::ExecResult => "exec.result",
+            Self::FileAttempt => "file.attempt",
+            Self::FileResult => "file.result",
             Self::HostkeyAttempt => "hostkey.attempt",
             Self::HostkeyResult => "hostkey.result",
             Self::SessionAttempt => "session.attempt",
@@ -158,8 +164,12 @@ impl Event {
     /// Whether it opens an action, closes one, or does neither.
     pub fn kind(self) -> Kind {
         match self {
-            Self::ExecAttempt | Self::HostkeyAttempt | Self::SessionAttempt => Kind::Attempt,
-            Self::ExecResult | Self::HostkeyResult | Self::SessionResult => Kind::Result,
+            Self::ExecAttempt | Self::FileAttempt | Self::HostkeyAttempt | Self::SessionAttempt => {
+                Kind::Attempt
+            }
+            Self::ExecResult | Self::FileResult | Self::HostkeyResult | Self::SessionResult => {
+                Kind::Result
+            }
             Self::AuditCheckpoint | Self::AuditGap | Self::AuditRecovered => Kind::Fact,
         }
     }
@@ -424,11 +434,15 @@ mod tests {
 
     #[test]
     fn every_attempt_has_a_result_of_the_same_family() {
-        for event in [Event::ExecAttempt, Event::HostkeyAttempt, Event::SessionAttempt] {
+        for event in
+            [Event::ExecAttempt, Event::FileAttempt, Event::HostkeyAttempt, Event::SessionAttempt]
+        {
             assert_eq!(event.kind(), Kind::Attempt);
             assert!(event.as_str().ends_with(".attempt"), "{event}");
         }
-        for event in [Event::ExecResult, Event::HostkeyResult, Event::SessionResult] {
+        for event in
+            [Event::ExecResult, Event::FileResult, Event::HostkeyResult, Event::SessionResult]
+        {
             assert_eq!(event.kind(), Kind::Result);
             assert!(event.as_str().ends_with(".result"), "{event}");
         }

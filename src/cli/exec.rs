@@ -21,7 +21,7 @@ use crate::redact::Redactor;
 use crate::remote::{Command, OnDisconnect, Secret, Stdin, SudoPassword};
 use crate::report::Rerun;
 use crate::report::exit::Exit;
-use crate::{CommandRequest, quote};
+use crate::{Request, quote};
 
 /// Run a command on one or more VMs.
 ///
@@ -174,7 +174,7 @@ fn list_hosts(config: &Config, pattern: &HostPattern) -> Result<u8, Failure> {
 
 fn dry_run(plan: &Plan) -> Result<u8, Failure> {
     print(|out| {
-        writeln!(out, "{}", plan.command.display())?;
+        writeln!(out, "{}", plan.action.display())?;
         for host in &plan.hosts {
             let verdict = if host.decision.allow { "allowed" } else { "DENIED" };
             let way = match &host.endpoint {
@@ -253,7 +253,7 @@ impl Args {
         Ok((command, secrets))
     }
 
-    fn settings(&self, mut request: CommandRequest, total: usize) -> CommandRequest {
+    fn settings(&self, mut request: Request, total: usize) -> Request {
         // A document holds what was collected; everything else is told as it
         // comes.
         let streams = matches!(self.output.mode(), Output::Stream | Output::Ndjson);

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::nodeset::{PatternError, Problem, ResolveError};
+use crate::remote::InvalidAction;
 use crate::report::exit::Exit;
 use crate::transport::ConnectError;
 use crate::{BuildError, RequestError, RunError, outcome, report};
@@ -148,8 +149,11 @@ impl From<RequestError> for Failure {
         };
         failure.code = match error {
             RequestError::Closing => "closing",
-            RequestError::Command(_) => "command_invalid",
+            RequestError::Action(InvalidAction::Command(_)) => "command_invalid",
+            RequestError::Action(InvalidAction::Script(_)) => "script_invalid",
+            RequestError::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
             RequestError::Host(_) => "host_not_usable",
+            RequestError::Local { .. } => "local_unreadable",
             RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",
             RequestError::Stdin { .. } | RequestError::StdinShared(_) => "stdin_invalid",
         };

@@ -46,6 +46,10 @@ pub struct Config {
     pub ssh: Ssh,
     /// Where actions are recorded.
     pub audit: Audit,
+    /// Where what must outlive a process is kept: `orchestrator` in
+    /// `$XDG_STATE_HOME` or `~/.local/state`. Without it, files that a killed
+    /// transfer left on a host are not found again.
+    pub state_dir: Option<PathBuf>,
     path: Option<PathBuf>,
     warnings: Vec<Diagnostic>,
     origins: Origins,
@@ -114,6 +118,7 @@ impl Config {
             remote_execution: RemoteExecution::defaults(environment),
             ssh: Ssh::defaults(environment),
             audit: Audit::defaults(environment),
+            state_dir: environment.state_dir(),
             ..Self::default()
         }
     }
@@ -177,7 +182,18 @@ impl Config {
         let inventory = read_inventory(&mut root, allowed, &mut reading)?;
         let Reading { warnings, origins, .. } = reading;
         let warnings = warnings.into_vec();
-        Ok(Self { inventory, remote_execution, ssh, audit, path: None, warnings, origins, names })
+        let state_dir = environment.state_dir();
+        Ok(Self {
+            inventory,
+            remote_execution,
+            ssh,
+            audit,
+            state_dir,
+            path: None,
+            warnings,
+            origins,
+            names,
+        })
     }
 
     /// The file this came from, absolute.

@@ -126,3 +126,18 @@ pub struct Report {
     /// How long it had.
     pub timeout: Option<Duration>,
 }
+
+impl Report {
+    /// Nothing was sent, and never will be.
+    pub(crate) fn unsent(message: String) -> Self {
+        Self {
+            ending: Ending::NotSent { message, transient: false },
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            kill: None,
+            output_incomplete: None,
+            run_time: Duration::ZERO,
+            timeout: None,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The same without an async runtime, for plain automation jobs.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::{BuildError, Report, RequestError, RunError};
 use crate::nodeset::HostPattern;
 use crate::outcome::HostResult;
-use crate::remote::Command;
+use crate::remote::{Action, Command, Script, Transfer};
 
 /// An orchestrator whose methods wait.
 ///
@@ -49,6 +50,40 @@ impl Orchestrator {
         self.runtime.block_on(self.inner.execute_command(vm, command))
     }
 
+    /// As [`execute_script`](super::Orchestrator::execute_script).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn execute_script(&self, vm: &str, script: Script) -> Result<HostResult, RunError> {
+        self.runtime.block_on(self.inner.execute_script(vm, script))
+    }
+
+    /// As [`upload`](super::Orchestrator::upload).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn upload(
+        &self,
+        vm: &str,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<OsStr>,
+    ) -> Result<HostResult, RunError> {
+        self.runtime.block_on(self.inner.upload(vm, local, remote))
+    }
+
+    /// As [`download`](super::Orchestrator::download).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn download(
+        &self,
+        vm: &str,
+        remote: impl AsRef<OsStr>,
+        local: impl AsRef<Path>,
+    ) -> Result<HostResult, RunError> {
+        self.runtime.block_on(self.inner.download(vm, remote, local))
+    }
+
     /// Names the hosts of a request.
     pub fn on(&self, hosts: HostPattern) -> On {
         On { runtime: Arc::clone(&self.runtime), inner: self.inner.on(hosts) }
@@ -68,23 +103,35 @@ pub struct On {
 
 impl On {
     /// Asks for a command.
-    pub fn command(self, command: Command) -> CommandRequest {
-        CommandRequest { runtime: self.runtime, inner: self.inner.command(command) }
+    pub fn command(self, command: Command) -> Request {
+        self.action(command)
+    }
+
+    /// Asks for a script.
+    pub fn script(self, script: Script) -> Request {
+        self.action(script)
+    }
+
+    /// Asks for files to be moved.
+    pub fn transfer(self, transfer: Transfer) -> Request {
+        self.action(transfer)
+    }
+
+    /// Asks for an action.
+    pub fn action(self, action: impl Into<Action>) -> Request {
+        Request { runtime: self.runtime, inner: self.inner.action(action) }
     }
 }
 
-/// A command for some hosts.
-pub struct CommandRequest {
+/// An action for some hosts.
+pub struct Request {
     runtime: Arc<Runtime>,
-    inner: super::CommandRequest,
+    inner: super::Request,
 }
 
-impl CommandRequest {
+impl Request {
     /// Sets what one request can set, on the request of the async facade.
-    pub fn with(
-        mut self,
-        set: impl FnOnce(super::CommandRequest) -> super::CommandRequest,
-    ) -> Self {
+    pub fn with(mut self, set: impl FnOnce(super::Request) -> super::Request) -> Self {
         self.inner = set(self.inner);
         self
     }
@@ -92,7 +139,7 @@ impl CommandRequest {
     /// Runs it and waits for the end.
     ///
     /// # Errors
-    /// As [`run`](super::CommandRequest::run).
+    /// As [`run`](super::Request::run).
     pub fn run(self) -> Result<Report, RequestError> {
         self.runtime.block_on(self.inner.run())
     }

@@ -19,6 +19,7 @@ use crate::session::{Bounds, SessionManager};
 use crate::ssh::keys::Passphrases;
 use crate::ssh::known_hosts::KnownHosts;
 use crate::ssh::{Adjustments, Settings, SshConnector};
+use crate::transfer::Ledger;
 
 /// Known host keys are owed.
 pub struct NeedsKnownHosts;
@@ -202,10 +203,11 @@ impl Builder<Ready> {
         let access = Access::new(&parts.config.remote_execution, ssh.use_agent, parts.overrides);
         let os_user = Environment::from_process().user;
         let recorder = Recorder::new(parts.audit.clone(), parts.redactor, os_user.clone());
+        let ledger = Ledger::new(parts.config.state_dir.as_ref().map(|dir| dir.join("parts")));
         let operator = parts.operator.or(os_user).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
             inner: Arc::new(Inner {
-                engine: Engine::new(Arc::clone(&sessions), recorder),
+                engine: Engine::new(Arc::clone(&sessions), recorder, ledger),
                 config: parts.config,
                 policy: parts.policy,
                 access,

@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 use crate::inventory::SelectError;
 use crate::nodeset;
 use crate::outcome::{Failure, HostResult};
-use crate::remote::InvalidCommand;
+use crate::remote::InvalidAction;
 use crate::ssh::known_hosts::ReadError;
 use crate::transport::ConnectError;
 
@@ -46,12 +46,20 @@ pub enum RequestError {
     /// [`shutdown`](super::Orchestrator::shutdown) was called.
     #[error("the orchestrator is shutting down")]
     Closing,
-    /// The command can be sent to no host.
+    /// It can be done on no host.
     #[error(transparent)]
-    Command(#[from] InvalidCommand),
+    Action(#[from] InvalidAction),
     /// A host that was named cannot be used.
     #[error(transparent)]
     Host(#[from] SelectError),
+    /// A local file that is to be sent cannot be read.
+    #[error("Local file {} cannot be read", .path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The expression names no hosts.
     #[error(transparent)]
     Pattern(#[from] nodeset::ResolveError),

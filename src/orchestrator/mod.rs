@@ -9,6 +9,8 @@ mod error;
 mod request;
 mod trust;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::audit::AuditLog;
@@ -20,7 +22,7 @@ use crate::inventory::Inventory;
 use crate::nodeset::HostPattern;
 use crate::outcome::HostResult;
 use crate::policy::Policy;
-use crate::remote::Command;
+use crate::remote::{Command, Script, Transfer};
 use crate::run::Engine;
 use crate::session::SessionManager;
 use crate::ssh::SshConnector;
@@ -36,7 +38,7 @@ pub use error::{BuildError, HostError, RequestError, RunError};
 #[cfg(feature = "cli")]
 pub(crate) use request::Names;
 pub(crate) use request::resolve;
-pub use request::{CommandRequest, On, Report};
+pub use request::{On, Report, Request};
 pub use trust::{Consent, ShownKey, TrustError};
 
 use access::Access;
@@ -111,6 +113,62 @@ impl Orchestrator {
     pub async fn execute_command(&self, vm: &str, command: &str) -> Result<HostResult, RunError> {
         let report = self.on(vm.parse()?).command(Command::shell(command)).run().await?;
         report.into_single()
+    }
+
+    /// Sends a script to one host, runs it there and removes it, as
+    /// `self.on(vm).script(script).run()` does.
+    ///
+    /// A script that ends non-zero is a result, not an error.
+    ///
+    /// # Errors
+    /// As [`execute_command`](Self::execute_command), or the script cannot be
+    /// read here.
+    ///
+    /// # Cancel safety
+    /// As [`execute_command`](Self::execute_command).
+    pub async fn execute_script(&self, vm: &str, script: Script) -> Result<HostResult, RunError> {
+        let report = self.on(vm.parse()?).script(script).run().await?;
+        report.into_single()
+    }
+
+    /// Puts a local file at a path of one host, whole or not at all, as
+    /// `self.on(vm).transfer(Transfer::upload(local, remote)).run()` does.
+    ///
+    /// # Errors
+    /// The host is not in the inventory or not allowed, or the file is not in
+    /// place there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the transfer.
+    pub async fn upload(
+        &self,
+        vm: &str,
+        local: impl AsRef<Path>,
+        remote: impl AsRef<OsStr>,
+    ) -> Result<HostResult, RunError> {
+        self.move_files(vm, Transfer::upload(local, remote)).await
+    }
+
+    /// Puts a file of one host at a local path, whole or not at all, as
+    /// `self.on(vm).transfer(Transfer::download(remote, local)).run()` does.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    ///
+    /// # Cancel safety
+    /// As [`upload`](Self::upload).
+    pub async fn download(
+        &self,
+        vm: &str,
+        remote: impl AsRef<OsStr>,
+        local: impl AsRef<Path>,
+    ) -> Result<HostResult, RunError> {
+        self.move_files(vm, Transfer::download(remote, local)).await
+    }
+
+    async fn move_files(&self, vm: &str, transfer: Transfer) -> Result<HostResult, RunError> {
+        let report = self.on(vm.parse()?).transfer(transfer).run().await?;
+        report.into_result()?.into_single()
     }
 
     /// Names the hosts of a request.

@@ -1,4 +1,4 @@
-//! Asking for a command on some hosts.
+//! Asking for something to be done on some hosts.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::inventory::{Inventory, SelectError};
 use crate::nodeset::{HostPattern, Known, NodeSet, ResolveError};
 use crate::outcome::{HostResult, Status};
 use crate::plan::{Asker, Plan, Target};
-use crate::remote::{Command, Stdin};
+use crate::remote::{Action, Command, Direction, Script, ScriptSource, Stdin, Transfer};
 use crate::retry::RetryPolicy;
 use crate::run::{Options, RunHandle};
 
@@ -36,7 +36,23 @@ impl On {
     }
 
     /// Asks for a command.
-    pub fn command(self, command: Command) -> CommandRequest {
+    pub fn command(self, command: Command) -> Request {
+        self.action(command)
+    }
+
+    /// Asks for a script.
+    pub fn script(self, script: Script) -> Request {
+        self.action(script)
+    }
+
+    /// Asks for files to be moved. If several hosts could be meant, each host's
+    /// downloads go to a directory of its own, `LOCAL/<vm_id>/…`.
+    pub fn transfer(self, transfer: Transfer) -> Request {
+        self.action(transfer)
+    }
+
+    /// Asks for an action.
+    pub fn action(self, action: impl Into<Action>) -> Request {
         let settings = &self.orchestrator.config().remote_execution;
         let attempts = NonZeroU32::new(settings.default_retry).unwrap_or(NonZeroU32::MIN);
         let options = Options {
@@ -51,10 +67,10 @@ impl On {
         };
         let asker =
             Asker { operator: self.orchestrator.inner.operator.clone(), ..Asker::default() };
-        CommandRequest {
+        Request {
             orchestrator: self.orchestrator,
             hosts: self.hosts,
-            command,
+            action: action.into(),
             options,
             asker,
         }
@@ -69,16 +85,16 @@ impl On {
     }
 }
 
-/// A command for some hosts, with everything that can be set for one request.
-pub struct CommandRequest {
+/// An action for some hosts, with everything that can be set for one request.
+pub struct Request {
     orchestrator: Orchestrator,
     hosts: HostPattern,
-    command: Command,
+    action: Action,
     options: Options,
     asker: Asker,
 }
 
-impl CommandRequest {
+impl Request {
     /// Who asks, as the records will say.
     pub fn operator(mut self, name: impl Into<String>) -> Self {
         self.asker.operator = name.into();
@@ -97,10 +113,14 @@ impl CommandRequest {
         self
     }
 
-    /// How long the command may run on each host, counted from the exec
-    /// request; zero is no limit.
+    /// How long it may take on each host, counted from the first thing that is
+    /// sent; zero is no limit. Without this a command or script has the
+    /// configuration's `default_timeout`, and a transfer no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.limits.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        if let Action::Transfer(transfer) = &mut self.action {
+            transfer.timeout = self.options.limits.timeout;
+        }
         self
     }
 
@@ -138,9 +158,10 @@ impl CommandRequest {
     /// Decides, without doing anything.
     ///
     /// # Errors
-    /// The command can be sent to no host, or the expression names none.
+    /// It can be done on no host, the expression names none, or a local file
+    /// cannot be read.
     pub fn plan(&self) -> Result<Plan, RequestError> {
-        self.command.validate()?;
+        let action = self.prepared()?;
         let orchestrator = &self.orchestrator;
         let (inventory, access) = (orchestrator.inventory(), &orchestrator.inner.access);
         let mut targets = Vec::new();
@@ -153,8 +174,32 @@ impl CommandRequest {
                 endpoint: access.endpoint(inventory, host),
             });
         }
-        let (command, asker) = (self.command.clone(), self.asker.clone());
-        Ok(Plan::decide(command, targets, asker, &orchestrator.inner.policy))
+        Ok(Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy))
+    }
+
+    /// The action with what is read here only once, before anything is decided.
+    fn prepared(&self) -> Result<Action, RequestError> {
+        let mut action = self.action.clone();
+        match &mut action {
+            Action::Command(_) => {}
+            Action::Script(script) => {
+                if let ScriptSource::File(path) = &script.source {
+                    let path = path.clone();
+                    script.load().map_err(|source| RequestError::Local { path, source })?;
+                }
+            }
+            Action::Transfer(transfer) => {
+                transfer.per_host = !self.hosts.is_single_literal();
+                if transfer.direction == Direction::Upload {
+                    for path in &transfer.sources {
+                        let unreadable = |source| RequestError::Local { path: path.into(), source };
+                        File::open(path).map_err(unreadable)?;
+                    }
+                }
+            }
+        }
+        action.validate()?;
+        Ok(action)
     }
 
     /// Begins, and gives what follows and stops the run.
@@ -187,10 +232,15 @@ impl CommandRequest {
     }
 }
 
-impl CommandRequest {
+impl Request {
     /// A command must not run on half of its input, let alone on none.
     fn check_stdin(&self, hosts: usize) -> Result<(), RequestError> {
-        match &self.command.stdin {
+        let stdin = match &self.action {
+            Action::Command(command) => &command.stdin,
+            Action::Script(script) => &script.settings.stdin,
+            Action::Transfer(_) => return Ok(()),
+        };
+        match stdin {
             Stdin::File(path) => {
                 let unreadable = |source| RequestError::Stdin { path: path.clone(), source };
                 let file = File::open(path).map_err(unreadable)?;
@@ -208,7 +258,7 @@ impl CommandRequest {
     fn record_refusal(&self, error: &RequestError) {
         let Some(vm) = refused_host(error) else { return };
         let recorder = self.orchestrator.inner.engine.recorder();
-        let action = recorder.action(&self.command, None);
+        let action = recorder.action(&self.action, None);
         recorder.refused(vm, action, &self.asker, &error.to_string());
     }
 }

@@ -5,7 +5,7 @@
 
 mod interactive;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::ids::VmId;
 
@@ -25,8 +25,8 @@ pub struct Request<'a> {
     pub host: &'a VmId,
     /// Whether the inventory allows anything to happen there.
     pub allowed: bool,
-    /// What is to run.
-    pub command: CommandView<'a>,
+    /// What is to be done.
+    pub action: ActionView<'a>,
     /// The user whom sudo is asked to run it as, if it is.
     pub sudo: Option<&'a str>,
     /// Whether the command gets a stdin of its own; it is empty otherwise.
@@ -35,13 +35,34 @@ pub struct Request<'a> {
     pub allow_interactive: bool,
 }
 
-/// A command as policy sees it: byte for byte what the host gets.
+/// An action as policy sees it: byte for byte what the host gets.
 #[derive(Clone, Copy, Debug)]
-pub enum CommandView<'a> {
+pub enum ActionView<'a> {
     /// A program and its arguments, which no shell reads.
     Argv(&'a [OsString]),
+    /// Files are read on the host.
+    Download {
+        /// Their paths there.
+        paths: &'a [OsString],
+    },
+    /// A script is run.
+    Script {
+        /// The SHA-256 of its bytes, in hexadecimal; `None` if it is on the
+        /// host already.
+        sha256: Option<&'a str>,
+        /// Where on the host it is, or will stay; `None` if it is removed
+        /// again.
+        path: Option<&'a OsStr>,
+        /// Its arguments.
+        args: &'a [OsString],
+    },
     /// Text for a shell.
     Shell(&'a str),
+    /// Files are written on the host.
+    Upload {
+        /// Where: a file, or the directory that they go into.
+        path: &'a OsStr,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -110,13 +131,13 @@ impl Decision {
 mod tests {
     use super::*;
 
-    fn decide(command: CommandView<'_>, change: impl Fn(&mut Request<'_>)) -> Decision {
+    fn decide(action: ActionView<'_>, change: impl Fn(&mut Request<'_>)) -> Decision {
         let host = "vm01".parse().unwrap();
         let mut request = Request {
             operator: "alice",
             host: &host,
             allowed: true,
-            command,
+            action,
             sudo: None,
             stdin_given: false,
             allow_interactive: false,
@@ -127,13 +148,13 @@ mod tests {
 
     #[test]
     fn allows_what_no_rule_denies() {
-        let decision = decide(CommandView::Shell("uptime"), |_| {});
+        let decision = decide(ActionView::Shell("uptime"), |_| {});
         assert_eq!(decision, Decision::allow("allow-all"));
     }
 
     #[test]
     fn a_host_that_is_not_allowed_is_denied_before_all_else() {
-        let decision = decide(CommandView::Shell("vi x"), |request| {
+        let decision = decide(ActionView::Shell("vi x"), |request| {
             request.allowed = false;
             request.allow_interactive = true;
         });
@@ -147,8 +168,8 @@ mod tests {
         for argv in [false, true] {
             let words = ["top".into(), "-d1".into()];
             let command = match argv {
-                true => CommandView::Argv(&words),
-                false => CommandView::Shell("cd /tmp && top -d1"),
+                true => ActionView::Argv(&words),
+                false => ActionView::Shell("cd /tmp && top -d1"),
             };
             let decision = decide(command, |_| {});
             assert!(!decision.allow);
@@ -161,8 +182,7 @@ mod tests {
 
     #[test]
     fn overriding_is_noted() {
-        let decision =
-            decide(CommandView::Shell("top"), |request| request.allow_interactive = true);
+        let decision = decide(ActionView::Shell("top"), |request| request.allow_interactive = true);
         assert!(decision.allow);
         assert_eq!(decision.rule, "allow-all");
         let note = "builtin/interactive (overridden): `top` draws on a terminal, and there is none";

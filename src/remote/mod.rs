@@ -1,12 +1,18 @@
 //! Actions on a host and what comes back from them. Pure: nothing here connects.
 
+mod action;
 mod capture;
 mod command;
+mod script;
+mod transfer;
 
+pub use action::{Action, InvalidAction};
 pub use capture::{Capture, Captured};
 pub use command::{
     Command, EnvName, InvalidCommand, OnDisconnect, Program, RunAs, Secret, Stdin, SudoPassword,
 };
+pub use script::{InvalidScript, SCRIPT_MAX, Script, ScriptSource, read_script};
+pub use transfer::{Direction, InvalidTransfer, Transfer};
 
 /// How a remote process ended (RFC 4254, 6.10).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::json::{Counts, Host, VERSION, moment, text, write_line};
 use super::{Streams, View};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Progress};
 use crate::ids::{RunId, VmId};
 use crate::outcome::HostResult;
 use crate::remote::Stream;
@@ -49,6 +49,11 @@ enum Body<'a> {
         #[serde(flatten)]
         data: Data,
     },
+    Progress {
+        vm_id: &'a VmId,
+        #[serde(flatten)]
+        progress: Progress,
+    },
     RunFinished {
         summary: Counts,
     },
@@ -84,6 +89,9 @@ impl<'a> Line<'a> {
                     Stream::Stdout => "stdout",
                 };
                 ("output", Body::Output { vm_id: vm, stream, data })
+            }
+            EventKind::Progress { vm, progress } => {
+                ("progress", Body::Progress { vm_id: vm, progress: *progress })
             }
             EventKind::RunFinished { summary } => {
                 ("run_finished", Body::RunFinished { summary: Counts(summary.clone()) })

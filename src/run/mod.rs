@@ -7,6 +7,7 @@
 
 mod handle;
 mod record;
+mod script;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -30,6 +31,7 @@ use crate::outcome::{HostResult, tally};
 use crate::plan::Plan;
 use crate::retry::RetryPolicy;
 use crate::session::SessionManager;
+use crate::transfer::Ledger;
 use handle::{Emitter, Lost};
 use unit::Unit;
 
@@ -38,6 +40,7 @@ use unit::Unit;
 pub struct Engine {
     sessions: Arc<SessionManager>,
     recorder: Recorder,
+    ledger: Ledger,
 }
 
 /// The choices of one run.
@@ -62,8 +65,8 @@ impl Default for Options {
 
 impl Engine {
     /// An engine over a pool of sessions.
-    pub fn new(sessions: Arc<SessionManager>, recorder: Recorder) -> Self {
-        Self { sessions, recorder }
+    pub fn new(sessions: Arc<SessionManager>, recorder: Recorder, ledger: Ledger) -> Self {
+        Self { sessions, recorder, ledger }
     }
 
     /// What records the engine's runs.
@@ -80,7 +83,7 @@ impl Engine {
         let (emitter, events) = handle::channel(plan.run);
         let run = plan.run;
         let hosts = plan.hosts.iter().map(|host| host.vm.clone()).collect();
-        let command = self.recorder.redact(&plan.command.display());
+        let command = self.recorder.redact(&plan.action.display());
         let engine = self.clone();
         let cancelled = cancel.clone();
         let finished = tokio::spawn(async move {
@@ -98,7 +101,7 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Vec<HostResult> {
         let plan = Arc::new(plan);
-        let command = self.recorder.redact(&plan.command.display());
+        let command = self.recorder.redact(&plan.action.display());
         emitter.emit(EventKind::RunStarted {
             hosts: plan.hosts.iter().map(|host| host.vm.clone()).collect(),
             command: command.clone(),
@@ -112,6 +115,7 @@ impl Engine {
                 options: options.clone(),
                 sessions: Arc::clone(&self.sessions),
                 recorder: self.recorder.clone(),
+                ledger: self.ledger.clone(),
                 emitter: emitter.clone(),
                 cancel: cancel.clone(),
                 command: command.clone(),

@@ -1,6 +1,7 @@
 //! Making facts durable: an attempt before it is made, a result before it is
 //! told.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::ids::VmId;
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
 use crate::plan::{Asker, Plan, PlannedHost};
 use crate::redact::{KNOWN_SECRET, Redactor};
-use crate::remote::{Command, Program};
+use crate::remote::{Action, Command, Direction, Program, RunAs, Script, ScriptSource, Transfer};
 
 /// Writes to the audit log, if there is one.
 #[derive(Clone)]
@@ -51,7 +52,8 @@ impl Recorder {
     ) -> Result<Op, Failure> {
         let op = Op { id: OpId::new(), number };
         let Some(log) = &self.log else { return Ok(op) };
-        let record = self.record(Event::ExecAttempt, plan, host, &op);
+        let (attempt, _) = events(&plan.action);
+        let record = self.record(attempt, plan, host, &op);
         log.append(record).await.map_err(|error| audit_failure(&error))?;
         Ok(op)
     }
@@ -65,7 +67,8 @@ impl Recorder {
         result: &HostResult,
     ) -> Result<(), Failure> {
         let Some(log) = &self.log else { return Ok(()) };
-        let mut record = self.record(Event::ExecResult, plan, host, op);
+        let (_, closing) = events(&plan.action);
+        let mut record = self.record(closing, plan, host, op);
         tell(&mut record, result);
         log.append(record).await.map_err(|error| audit_failure(&error))?;
         Ok(())
@@ -78,6 +81,7 @@ impl Recorder {
         let Some(log) = &self.log else { return };
         let (attempt, result) = match action.kind {
             ActionKind::Check => (Event::SessionAttempt, Event::SessionResult),
+            ActionKind::Download | ActionKind::Upload => (Event::FileAttempt, Event::FileResult),
             _ => (Event::ExecAttempt, Event::ExecResult),
         };
         let mut record = Record::new(attempt);
@@ -127,7 +131,7 @@ impl Recorder {
             hostkey: None,
             ssh: None,
         });
-        record.action = Some(self.action(&plan.command, host.shell.as_deref()));
+        record.action = Some(self.action(&plan.action, host.shell.as_deref()));
         record.decision = Some(DecisionFacts {
             allow: host.decision.allow,
             rule: [std::slice::from_ref(&host.decision.rule), &host.decision.notes]
@@ -140,8 +144,54 @@ impl Recorder {
         record
     }
 
-    /// A command as the records have it.
-    pub(crate) fn action(&self, command: &Command, shell: Option<&str>) -> ActionFacts {
+    /// An action as the records have it.
+    pub(crate) fn action(&self, action: &Action, shell: Option<&str>) -> ActionFacts {
+        match action {
+            Action::Command(command) => self.command(command, shell),
+            Action::Script(script) => self.script(script),
+            Action::Transfer(transfer) => self.transfer(transfer),
+        }
+    }
+
+    fn script(&self, script: &Script) -> ActionFacts {
+        // What runs it is an argument list, in which the path is the host's.
+        let path = match &script.source {
+            ScriptSource::Host(path) => path.clone(),
+            ScriptSource::Bytes { name, .. } => name.clone(),
+            ScriptSource::File(path) => path.clone().into_os_string(),
+        };
+        let mut action = self.command(&script.command(&path), None);
+        action.kind = ActionKind::Script;
+        action.sha256 = None;
+        action.script_sha256 = script.sha256().map(str::to_owned);
+        action.remote = match (&script.source, &script.place) {
+            (ScriptSource::Host(path), _) | (_, Some(path)) => Some(self.path(path)),
+            _ => None,
+        };
+        action
+    }
+
+    fn transfer(&self, transfer: &Transfer) -> ActionFacts {
+        let sources = transfer.sources.iter().map(|path| self.path(path)).collect::<Vec<_>>();
+        let (sources, target) = (sources.join(" "), self.path(&transfer.target));
+        let (kind, local, remote) = match transfer.direction {
+            Direction::Download => (ActionKind::Download, target, sources),
+            Direction::Upload => (ActionKind::Upload, sources, target),
+        };
+        let mut action = ActionFacts::new(kind);
+        action.local = Some(local);
+        action.remote = Some(remote);
+        action.sha256.clone_from(&transfer.sha256);
+        action.run_as = transfer.run_as.as_ref().map(run_as);
+        action
+    }
+
+    /// A path, without the secrets in it and no longer than records are.
+    fn path(&self, path: &OsStr) -> String {
+        clip(self.redact(&path.to_string_lossy()))
+    }
+
+    fn command(&self, command: &Command, shell: Option<&str>) -> ActionFacts {
         let mut action;
         let secrets;
         match &command.program {
@@ -176,11 +226,20 @@ impl Recorder {
         let secret = command.secret_env.iter().map(|(name, _)| name);
         action.env_names = plain.chain(secret).map(|name| name.as_str().to_owned()).collect();
         action.cwd = command.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
-        action.run_as = command
-            .run_as
-            .as_ref()
-            .map(|run_as| run_as.user.clone().unwrap_or_else(|| "root".into()));
+        action.run_as = command.run_as.as_ref().map(run_as);
         action
+    }
+}
+
+fn run_as(run_as: &RunAs) -> String {
+    run_as.user.clone().unwrap_or_else(|| "root".into())
+}
+
+/// What an attempt and its result are called.
+fn events(action: &Action) -> (Event, Event) {
+    match action {
+        Action::Command(_) | Action::Script(_) => (Event::ExecAttempt, Event::ExecResult),
+        Action::Transfer(_) => (Event::FileAttempt, Event::FileResult),
     }
 }
 
@@ -240,6 +299,9 @@ pub(crate) fn tell(record: &mut Record, result: &HostResult) {
             pq: ssh.post_quantum,
             strict_kex: ssh.strict_kex,
         });
+    }
+    if let (Some(action), Some(sha256)) = (&mut record.action, &result.script_sha256) {
+        action.script_sha256 = Some(sha256.clone());
     }
     record.result = Some(facts(result));
 }

@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::remote::Command;
 use crate::session::{Bounds, SessionManager};
+use crate::transfer::Ledger;
 use crate::transport::{
     ByteStream, Channel, ChannelError, ConnectError, Connection, ConnectionFacts, Connector,
     Endpoint, ExecRequest, Identity, Route, Trust,
@@ -90,7 +91,8 @@ impl Connection for Slow {
 
 fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandle {
     let sessions = Arc::new(SessionManager::new(Arc::new(connector), Bounds::default()));
-    let engine = Engine::new(sessions, Recorder::new(log, Redactor::builtin(), None));
+    let engine =
+        Engine::new(sessions, Recorder::new(log, Redactor::builtin(), None), Ledger::default());
     let target = Target {
         vm: "vm01".parse().unwrap(),
         allowed: true,
@@ -107,7 +109,7 @@ fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandl
         }),
     };
     let command = Command::shell("true").timeout(Duration::ZERO);
-    let plan = Plan::decide(command, vec![target], Asker::default(), &Policy::allow_all());
+    let plan = Plan::decide(command.into(), vec![target], Asker::default(), &Policy::allow_all());
     engine.start(plan, Options::default(), TaskTracker::new().token())
 }
 

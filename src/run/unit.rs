@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 use super::handle::Emitter;
 use super::record::Recorder;
+use super::script::Place;
 use super::verdict::{self, Verdict};
-use crate::event::{Chunk, EventKind};
+use crate::event::{Chunk, EventKind, Progress};
 use crate::exec::{self, Mark, Reconnect, Sink};
 use crate::ids::VmId;
-use crate::outcome::{Failure, HostResult, Phase, Status, Timing};
+use crate::outcome::{HostResult, Status, Timing};
 use crate::plan::{Plan, PlannedHost};
-use crate::remote::Stream;
+use crate::remote::{Action, Command, Stream, Transfer};
 use crate::retry::{self, Sent};
 use crate::session::{SessionManager, Use};
+use crate::transfer::{self, Ledger};
 use crate::transport::{Connection, Endpoint};
 
 /// How many bytes of a host's output may wait for the consumer.
@@ -36,6 +38,7 @@ pub(super) struct Unit {
     pub(super) options: Options,
     pub(super) sessions: Arc<SessionManager>,
     pub(super) recorder: Recorder,
+    pub(super) ledger: Ledger,
     pub(super) emitter: Emitter,
     pub(super) cancel: CancellationToken,
     pub(super) command: String,
@@ -123,7 +126,7 @@ impl Unit {
                 return result;
             }
             let transient = result.failure.as_ref().is_some_and(|failure| failure.retryable);
-            let idempotent = self.plan.command.idempotent;
+            let idempotent = self.plan.action.idempotent();
             let again = transient
                 && retry::may_retry(sent, false, idempotent)
                 && !self.cancel.is_cancelled();
@@ -136,19 +139,14 @@ impl Unit {
         }
     }
 
-    /// One attempt: a connection, and the command on it.
+    /// One attempt: a connection, and the action on it.
     async fn attempt(&self, number: u32) -> (HostResult, Sent) {
         let mut result = self.blank(Status::Unreachable);
         let host = self.host();
         let Ok(endpoint) = &host.endpoint else { return (result, Sent::No) };
-        let mark = match Mark::new(self.plan.run, &host.vm, number) {
-            Ok(mark) => mark,
-            Err(error) => {
-                result.failure = Some(internal(error.to_string()));
-                return (result, Sent::No);
-            }
-        };
-        let mut r#use = if self.options.stream { Use::Exclusive } else { Use::Shared };
+        // Files would slow down the commands beside them.
+        let alone = self.options.stream || matches!(self.plan.action, Action::Transfer(_));
+        let mut r#use = if alone { Use::Exclusive } else { Use::Shared };
         loop {
             let claimed = tokio::select! {
                 claimed = self.sessions.claim(endpoint, r#use) => claimed,
@@ -174,15 +172,8 @@ impl Unit {
                 run: Duration::ZERO,
             };
             result.ssh = Some(facts.clone());
-            let report = self.execute(&**session.connection(), endpoint, &mark).await;
-            let unsent = matches!(report.ending, exec::Ending::NotSent { .. });
-            let (verdict, sent) = Verdict::of_report(&report);
-            result.timing.run = report.run_time;
-            result.stdout = report.stdout;
-            result.stderr = report.stderr;
-            result.kill = report.kill;
-            result.output_incomplete = report.output_incomplete;
-            verdict.apply(&mut result);
+            let done = self.act(session.connection(), endpoint, number, &mut result).await;
+            let (sent, unsent) = (done.sent, done.unsent);
             if fresh || !unsent {
                 return (result, sent);
             }
@@ -197,13 +188,40 @@ impl Unit {
         }
     }
 
-    async fn execute(
+    /// Does what is to be done, and writes into `result` what came of it.
+    async fn act(
+        &self,
+        connection: &Arc<dyn Connection>,
+        endpoint: &Endpoint,
+        number: u32,
+        result: &mut HostResult,
+    ) -> Done {
+        let again = Again { sessions: &self.sessions, endpoint };
+        match &self.plan.action {
+            Action::Command(command) => {
+                let report = self.execute(&**connection, command, &again, number).await;
+                Done::of_command(report, result)
+            }
+            Action::Script(script) => {
+                let place = Place { connection, endpoint, number, again: &again };
+                self.script(script, place, result).await
+            }
+            Action::Transfer(transfer) => {
+                let report = self.transfer(transfer, connection, endpoint, number).await;
+                Done::of_transfer(report, result)
+            }
+        }
+    }
+
+    /// Runs a command within the bounds of the run.
+    pub(super) async fn execute(
         &self,
         connection: &dyn Connection,
-        endpoint: &Endpoint,
-        mark: &Mark,
+        command: &Command,
+        again: &dyn Reconnect,
+        number: u32,
     ) -> exec::Report {
-        let mut command = self.plan.command.clone();
+        let mut command = command.clone();
         command.shell = command.shell.or_else(|| self.host().shell.clone());
         let mut limits = self.options.limits;
         if let Some(timeout) = command.timeout {
@@ -216,13 +234,66 @@ impl Unit {
             credit: Arc::new(Semaphore::new(OUTPUT_WAITING_MAX)),
         };
         let sink = if self.options.stream { Some(&mut sink as &mut dyn Sink) } else { None };
-        let again = Again { sessions: Arc::clone(&self.sessions), endpoint };
-        exec::run(connection, &command, mark, limits, sink, &again, &self.cancel).await
+        let mark = match Mark::new(self.plan.run, &self.host().vm, number) {
+            Ok(mark) => mark,
+            Err(error) => return exec::Report::unsent(error.to_string()),
+        };
+        exec::run(connection, &command, &mark, limits, sink, again, &self.cancel).await
+    }
+
+    /// Moves files within the bounds of the run.
+    pub(super) async fn transfer(
+        &self,
+        transfer: &Transfer,
+        connection: &Arc<dyn Connection>,
+        endpoint: &Endpoint,
+        number: u32,
+    ) -> transfer::Report {
+        let login = format!("{}@{}", endpoint.user, endpoint.authority());
+        let teller = Teller { emitter: self.emitter.clone(), vm: self.host().vm.clone() };
+        let context = transfer::Context {
+            connection,
+            run: self.plan.run,
+            vm: &self.host().vm,
+            attempt: number,
+            login: &login,
+            ledger: &self.ledger,
+            watcher: &teller,
+            cancel: &self.cancel,
+        };
+        transfer::run(transfer, context).await
     }
 }
 
-fn internal(message: String) -> Failure {
-    Failure { code: "internal_error", phase: Phase::Config, message, hint: None, retryable: false }
+/// What is known when an action has ended, beside its result.
+pub(super) struct Done {
+    /// Whether it had an effect.
+    pub(super) sent: Sent,
+    /// Whether it never began, so that another connection may serve.
+    pub(super) unsent: bool,
+}
+
+impl Done {
+    fn of_command(report: exec::Report, result: &mut HostResult) -> Self {
+        let unsent = matches!(report.ending, exec::Ending::NotSent { .. });
+        let (verdict, sent) = Verdict::of_report(&report);
+        result.timing.run = report.run_time;
+        result.stdout = report.stdout;
+        result.stderr = report.stderr;
+        result.kill = report.kill;
+        result.output_incomplete = report.output_incomplete;
+        verdict.apply(result);
+        Self { sent, unsent }
+    }
+
+    fn of_transfer(report: transfer::Report, result: &mut HostResult) -> Self {
+        result.timing.run = report.run_time;
+        result.status = report.status;
+        result.effect = report.effect;
+        result.failure = report.failure;
+        result.transfer = Some(report.transferred);
+        Self { sent: report.sent, unsent: report.unsent }
+    }
 }
 
 /// Tells output as events, as fast as they are read.
@@ -244,9 +315,21 @@ impl Sink for EventSink {
     }
 }
 
+/// Tells how far a transfer has come.
+struct Teller {
+    emitter: Emitter,
+    vm: VmId,
+}
+
+impl transfer::Watcher for Teller {
+    fn progress(&self, progress: Progress) {
+        self.emitter.emit(EventKind::Progress { vm: self.vm.clone(), progress });
+    }
+}
+
 /// A second connection, for a kill.
-struct Again<'a> {
-    sessions: Arc<SessionManager>,
+pub(super) struct Again<'a> {
+    sessions: &'a SessionManager,
     endpoint: &'a Endpoint,
 }
 

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["inventory", "transport"],
     &["outcome", "policy", "session", "ssh"],
     &["event", "exec", "plan"],
-    &["audit"],
+    &["audit", "transfer"],
     &["run"],
     &["config", "report"],
     &["orchestrator"],

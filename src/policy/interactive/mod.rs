@@ -16,7 +16,7 @@ use self::invocation::Invocation;
 use self::programs::{PROGRAMS, Program, shell_text};
 use self::shell::{Script, Word};
 use self::unwrap::{Unwrapped, unwrap};
-use super::{CommandView, Request};
+use super::{ActionView, Request};
 
 /// How deep `sh -c "sh -c …"` is followed.
 const NESTING_MAX: usize = 3;
@@ -44,13 +44,14 @@ pub(super) fn find(request: &Request<'_>) -> Option<Finding> {
         root: request.sudo == Some("root"),
         chosen_editor: false,
     };
-    match request.command {
-        CommandView::Argv(argv) => {
+    match request.action {
+        ActionView::Argv(argv) => {
             let words: Vec<Word> =
                 argv.iter().map(|word| Word::literal(&word.to_string_lossy())).collect();
             in_command(&words, around, NESTING_MAX)
         }
-        CommandView::Shell(text) => in_script(text, around, NESTING_MAX),
+        ActionView::Shell(text) => in_script(text, around, NESTING_MAX),
+        ActionView::Download { .. } | ActionView::Script { .. } | ActionView::Upload { .. } => None,
     }
 }
 

@@ -3,13 +3,13 @@ use std::ffi::OsString;
 use super::*;
 use crate::ids::VmId;
 
-fn found(command: CommandView<'_>, sudo: Option<&str>, stdin_given: bool) -> Option<String> {
+fn found(action: ActionView<'_>, sudo: Option<&str>, stdin_given: bool) -> Option<String> {
     let host: VmId = "vm01".parse().unwrap();
     let request = Request {
         operator: "alice",
         host: &host,
         allowed: true,
-        command,
+        action,
         sudo,
         stdin_given,
         allow_interactive: false,
@@ -24,7 +24,7 @@ fn refused(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (text, program) = line.rsplit_once(" => ").unwrap();
         let text = text.trim().replace("\\n", "\n");
-        let got = found(CommandView::Shell(&text), None, false);
+        let got = found(ActionView::Shell(&text), None, false);
         assert_eq!(got.as_deref(), Some(program), "{text}");
     }
 }
@@ -34,7 +34,7 @@ fn refused(table: &str) {
 fn allowed(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let text = line.replace("\\n", "\n");
-        assert_eq!(found(CommandView::Shell(&text), None, false), None, "{text}");
+        assert_eq!(found(ActionView::Shell(&text), None, false), None, "{text}");
     }
 }
 
@@ -352,28 +352,28 @@ fn where_it_is_not_sure_it_allows() {
 fn given_stdin_feeds_what_reads_it() {
     for text in ["mysql", "python3", "bash", "bash -s", "psql db", "ssh web", "less", "sh -c mysql"]
     {
-        assert_eq!(found(CommandView::Shell(text), None, true), None, "{text}");
+        assert_eq!(found(ActionView::Shell(text), None, true), None, "{text}");
     }
     for text in ["vi x", "top", "htop", "tmux"] {
-        assert!(found(CommandView::Shell(text), None, true).is_some(), "{text}");
+        assert!(found(ActionView::Shell(text), None, true).is_some(), "{text}");
     }
 }
 
 #[test]
 fn root_is_not_asked_for_a_password() {
-    assert_eq!(found(CommandView::Shell("sudo id"), Some("root"), false), None);
-    assert_eq!(found(CommandView::Shell("sudo -n sh -c 'sudo id'"), None, false), None);
-    assert_eq!(found(CommandView::Shell("sudo vi"), Some("root"), false).unwrap(), "vi");
-    assert_eq!(found(CommandView::Shell("sudo id"), Some("bob"), false).unwrap(), "sudo");
+    assert_eq!(found(ActionView::Shell("sudo id"), Some("root"), false), None);
+    assert_eq!(found(ActionView::Shell("sudo -n sh -c 'sudo id'"), None, false), None);
+    assert_eq!(found(ActionView::Shell("sudo vi"), Some("root"), false).unwrap(), "vi");
+    assert_eq!(found(ActionView::Shell("sudo id"), Some("bob"), false).unwrap(), "sudo");
     let back = "sudo -n -u bob sudo id";
-    assert_eq!(found(CommandView::Shell(back), None, false).unwrap(), "sudo");
+    assert_eq!(found(ActionView::Shell(back), None, false).unwrap(), "sudo");
 }
 
 #[test]
 fn argv_is_read_word_by_word() {
     let check = |argv: &[&str]| {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        found(CommandView::Argv(&argv), None, false)
+        found(ActionView::Argv(&argv), None, false)
     };
     assert_eq!(check(&["/usr/bin/top"]).unwrap(), "top");
     assert_eq!(check(&["sudo", "-n", "vi", "x"]).unwrap(), "vi");
@@ -399,6 +399,6 @@ fn every_program_has_one_row() {
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_reader_fail_badly(text in "[vi$(){}<>|&;'\"`\\\\ \n#=0-2!E-]{0,40}") {
-        let _ = found(CommandView::Shell(&text), None, false);
+        let _ = found(ActionView::Shell(&text), None, false);
     }
 }

@@ -36,6 +36,7 @@ async fn a_run_is_followed_and_cancelled() {
                 "output"
             }
             EventKind::HostFinished(_) => "host_finished",
+            EventKind::Progress { .. } => "progress",
             EventKind::RunFinished { .. } => "run_finished",
         });
     }
