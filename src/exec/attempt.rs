@@ -123,8 +123,13 @@ pub async fn run(
         exit: None,
         eof: false,
     };
-    let stop = attempt.until_end(deadline, limits.drain_grace, cancel, &mut feeder).await;
+    let begin_by = limits.start.map(|start| started + start);
+    let stop = attempt.until_end(deadline, begin_by, limits.drain_grace, cancel, &mut feeder).await;
     report.ending = match stop {
+        Stop::Silent => {
+            attempt.close().await;
+            not_seen_to_start("silence", command, "")
+        }
         Stop::Closed => attempt.ending(connection, command).await,
         Stop::Drained(why) => {
             report.output_incomplete = Some(why);
@@ -196,6 +201,8 @@ enum Stop {
     Deadline,
     /// The command ended, and its output did not for too long.
     Drained(&'static str),
+    /// Nothing said in time that it started.
+    Silent,
     /// What it shall read cannot be read.
     Stdin(String),
     WrongPassword,
@@ -236,6 +243,7 @@ impl Attempt<'_> {
     async fn until_end(
         &mut self,
         deadline: Option<Instant>,
+        begin_by: Option<Instant>,
         drain_grace: Duration,
         cancel: &CancellationToken,
         feeder: &mut AbortOnDropHandle<io::Result<()>>,
@@ -249,6 +257,7 @@ impl Attempt<'_> {
                 biased;
                 () = cancel.cancelled() => return self.overdue(Stop::Cancelled),
                 () = at(deadline), if !over => return Stop::Deadline,
+                () = at(begin_by), if !over && self.root.is_none() => return Stop::Silent,
                 end = &mut *feeder, if !fed => {
                     fed = true;
                     if let Ok(Err(error)) = end {

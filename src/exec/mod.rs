@@ -7,6 +7,7 @@ mod header;
 mod kill;
 mod mark;
 mod refusal;
+mod shell;
 mod stdin;
 mod stopper;
 mod wrapper;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 pub use attempt::run;
 pub use mark::Mark;
+pub use shell::{Answer, Shell, ShellError};
 
 use crate::outcome::{Kill, Phase};
 use crate::remote::{Captured, ExitStatus, Stream};
@@ -29,6 +31,9 @@ use crate::transport::Connection;
 pub struct Limits {
     /// From the exec request to the end; `None` is no limit.
     pub timeout: Option<Duration>,
+    /// From the exec request to the start of the command; `None` is no limit of
+    /// its own.
+    pub start: Option<Duration>,
     /// Between TERM and KILL.
     pub grace: Duration,
     /// How long output may still come after the command ended: a process that
@@ -42,6 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: Some(Duration::from_secs(30)),
+            start: None,
             grace: Duration::from_secs(5),
             drain_grace: Duration::from_secs(2),
             output_max: 10 * 1024 * 1024,

@@ -39,6 +39,7 @@ pub(super) fn not_started(what: &str, command: &Command, excuse: &str) -> Ending
             format!("the login shell refuses to run commands{said}"),
             Some("give the user a login shell such as /bin/sh, without a ForceCommand".into()),
         ),
+        "silence" => (Phase::Shell, "the host did not start /bin/sh in time".into(), None),
         "stdin" => (Phase::Shell, "stdin ended before the command was read".into(), None),
         "sudo" => {
             let user = command.run_as.as_ref().and_then(|run_as| run_as.user.as_deref());

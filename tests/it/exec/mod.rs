@@ -47,6 +47,7 @@ impl Reconnect for Never {
 /// A deadline that only a hang reaches.
 const PATIENCE: Limits = Limits {
     timeout: Some(Duration::from_secs(120)),
+    start: None,
     grace: Duration::from_secs(1),
     drain_grace: Duration::from_secs(30),
     output_max: 64 * 1024 * 1024,
