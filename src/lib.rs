@@ -93,10 +93,11 @@ mod yaml;
 pub mod inventory;
 pub mod transport;
 
-// Layer 3: outcomes, decisions, sessions, SSH.
+// Layer 3: outcomes, decisions, sessions, SSH, SFTP.
 pub mod outcome;
 pub mod policy;
 pub mod session;
+pub mod sftp;
 pub mod ssh;
 
 // Layer 4: facts, plans, execution.

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["ids", "quote"],
     &["nodeset", "prompt", "redact", "remote", "retry", "yaml"],
     &["inventory", "transport"],
-    &["outcome", "policy", "session", "ssh"],
+    &["outcome", "policy", "session", "sftp", "ssh"],
     &["event", "exec", "plan"],
     &["audit", "transfer"],
     &["run"],

@@ -15,5 +15,6 @@ mod known_hosts;
 mod layers;
 mod library;
 mod report;
+mod sftp;
 mod support;
 mod transport;
