@@ -12,6 +12,9 @@ mod failure;
 mod hosts;
 mod meta;
 mod output;
+mod process;
+mod request;
+mod rerun;
 mod signals;
 mod stdout;
 mod sudo;
@@ -19,6 +22,7 @@ mod table;
 mod targets;
 mod terminal;
 mod time;
+mod transfer;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,6 +52,8 @@ Examples:
   orchestrator exec vm01 'uptime'                   one shell string, as ssh takes it
   orchestrator exec vm[01-04] -- systemctl is-active nginx
   orchestrator exec all 'df -h /' --timeout 10s --json
+  orchestrator push vm01 app.tar /opt/app.tar       whole or not at all, proven by SHA-256
+  orchestrator pull vm[01-04] /var/log/syslog logs  into logs/vm01/, logs/vm02/, …
   orchestrator hosts check                          can every VM be reached?
   orchestrator hosts trust vm01                     enrol its host key
   orchestrator audit verify                         is the record intact?";
@@ -60,6 +66,10 @@ const QUOTING: &str = "\nA command is one argument in quotes, or words after --:
 enum Command {
     /// Run a command on one or more VMs
     Exec(Box<exec::Args>),
+    /// Put files on one or more VMs
+    Push(Box<transfer::Push>),
+    /// Fetch files from one or more VMs
+    Pull(Box<transfer::Pull>),
     /// Show, check and trust the VMs of the inventory
     #[command(subcommand)]
     Hosts(hosts::Command),
@@ -105,7 +115,9 @@ pub fn main() -> ExitCode {
     let context = Context::new(cli.global);
     context.start_log();
     let outcome = match cli.command {
-        Command::Exec(args) => exec::run(&context, *args),
+        Command::Exec(args) => exec::run(&context, &args),
+        Command::Push(args) => transfer::push(&context, &args),
+        Command::Pull(args) => transfer::pull(&context, &args),
         Command::Hosts(command) => hosts::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Config(command) => config::run(&context, command),

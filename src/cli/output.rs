@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::signals::Interrupted;
 use super::stdout::is_broken_pipe;
 use super::terminal::Terminal;
+use crate::Request;
 use crate::outcome::HostResult;
 use crate::report::{
     Document, Endings, EventLines, Gathered, Labelled, Rerun, Single, Streams, Style, Summary,
@@ -80,6 +81,16 @@ impl OutputArgs {
             (false, true) => Output::Gather,
             (false, false) => self.output,
         }
+    }
+
+    /// Asks for what is needed to show it so.
+    pub(super) fn apply(&self, request: Request) -> Request {
+        // A document holds what was collected; everything else is told as it
+        // comes.
+        let streams = matches!(self.mode(), Output::Stream | Output::Ndjson);
+        let request = request.stream(streams);
+        // What is shown need not be kept.
+        if self.mode() == Output::Stream { request.output_max(0) } else { request }
     }
 
     /// What shows a run. `grace` is what processes have between TERM and KILL.

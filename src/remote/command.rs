@@ -94,6 +94,12 @@ impl Secret {
     pub fn new(value: impl Into<SecretString>) -> Self {
         Self(Arc::new(value.into()))
     }
+
+    /// A copy of what is kept from being printed.
+    pub(crate) fn reveal(&self) -> SecretString {
+        use secrecy::ExposeSecret;
+        self.0.expose_secret().to_owned().into()
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -148,6 +148,7 @@ mod tests {
     #[test]
     fn each_kind() {
         let summary = vec![(Status::Success, 2), (Status::Unknown, 1)];
+        let progress = Progress { bytes: 5, bytes_total: 9, files: 1, files_total: 2 };
         let expected = [
             (
                 started(&["vm01", "vm02"]),
@@ -164,6 +165,11 @@ mod tests {
                 output("vm01", Stream::Stderr, b"\xe2\x82"),
                 "output",
                 json!({"vm_id": "vm01", "stream": "stderr", "data_base64": "4oI="}),
+            ),
+            (
+                EventKind::Progress { vm: vm("vm01"), progress },
+                "progress",
+                json!({"vm_id": "vm01", "bytes": 5, "bytes_total": 9, "files": 1, "files_total": 2}),
             ),
             (
                 EventKind::RunFinished { summary },

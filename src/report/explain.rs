@@ -1,6 +1,7 @@
 //! What went wrong on one host, in a line or two.
 
 use super::escape::one_line;
+use super::files;
 use super::style::Style;
 use crate::outcome::{Effect, HostResult, Kill, Phase, Status};
 use crate::remote::ExitStatus;
@@ -10,12 +11,17 @@ use crate::remote::ExitStatus;
 pub fn explain(result: &HostResult, style: &Style) -> String {
     let vm = format!("{}{}{}", style.err.bad, result.vm, style.err.off);
     let mut lines = String::new();
-    if let Some(cause) = cause(result) {
+    let failed_files = files::failures(result);
+    if let Some(cause) = cause(result).filter(|_| failed_files.is_empty() || !is_of_a_file(result))
+    {
         // "vm03: connection refused", but "vm03 timed out: TERM, …".
         lines += &match fate(result, style) {
             Some(fate) => format!("{vm} {cause}{fate}\n"),
             None => format!("{vm}: {cause}\n"),
         };
+    }
+    for file in failed_files {
+        lines += &format!("{vm}: {file}\n");
     }
     let hint = result.failure.as_ref().and_then(|failure| failure.hint.as_deref());
     if let Some(hint) = hint.filter(|_| !style.quiet) {
@@ -24,7 +30,17 @@ pub fn explain(result: &HostResult, style: &Style) -> String {
     if let Some(why) = result.output_incomplete {
         lines += &format!("{vm}: the output may be incomplete: {why}\n");
     }
+    for skipped in files::left_out(result).iter().filter(|_| !style.quiet) {
+        lines += &format!("{vm}: {skipped}\n");
+    }
     lines
+}
+
+/// Whether what the host failed by is the failure of one of its files, which
+/// is told with the file.
+fn is_of_a_file(result: &HostResult) -> bool {
+    let files = result.transfer.iter().flat_map(|moved| &moved.files);
+    result.failure.is_some() && files.into_iter().any(|file| file.failure == result.failure)
 }
 
 fn cause(result: &HostResult) -> Option<String> {
@@ -50,7 +66,7 @@ fn cause(result: &HostResult) -> Option<String> {
 /// What became of the processes, if they had to be ended or should have been.
 fn fate(result: &HostResult, style: &Style) -> Option<String> {
     let stopped = matches!(result.status, Status::Cancelled | Status::Killed | Status::Timeout);
-    if !stopped {
+    if !stopped || result.transfer.is_some() {
         return None;
     }
     let unknown = "; what became of its processes is unknown".to_owned();
@@ -79,9 +95,10 @@ fn fate(result: &HostResult, style: &Style) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{failure, result};
+    use super::super::fixture::{failed_file, failure, file, moved, result};
     use super::super::style::Palette;
     use super::*;
+    use crate::outcome::Skipped;
 
     fn check(result: &HostResult, expected: &str) {
         assert_eq!(explain(result, &Style::default()), expected);
@@ -197,6 +214,52 @@ mod tests {
             &HostResult { failure: Some(forged), ..result("vm01", Status::Unreachable) },
             "vm01: odd vm02: ok \\u{202e}\\x1b[0m (phase banner)\n  hint: a b\n",
         );
+    }
+
+    #[test]
+    fn a_file_by_its_cause_and_hint() {
+        let mut mismatch = failure(
+            "checksum_mismatch",
+            Phase::Verify,
+            "SHA256 mismatch: /opt/a is abab there and should be cdcd",
+        );
+        mismatch.hint = Some("try again".into());
+        let mut result = moved("vm01", vec![failed_file("/opt/a", "")]);
+        result.failure = Some(mismatch.clone());
+        result.transfer.as_mut().unwrap().files[0].failure = Some(mismatch);
+        check(
+            &result,
+            "vm01: SHA256 mismatch: /opt/a is abab there and should be cdcd (phase verify)\n\
+             \x20 hint: try again\n",
+        );
+    }
+
+    #[test]
+    fn each_file_that_failed_and_what_was_left_out() {
+        let files = vec![failed_file("/d/1", "no space"), file("/d/2"), failed_file("/d/3", "no")];
+        let mut result = moved("vm01", files);
+        result.transfer.as_mut().unwrap().skipped =
+            vec![Skipped { path: "/d/s".into(), why: "a socket" }];
+        check(&result, "vm01: /d/1: no space\nvm01: /d/3: no\nvm01: left out /d/s: a socket\n");
+        let quiet = Style { quiet: true, ..Style::default() };
+        assert_eq!(explain(&result, &quiet), "vm01: /d/1: no space\nvm01: /d/3: no\n");
+        result.failure = Some(failure("connection_lost", Phase::Transfer, "the link was lost"));
+        check(
+            &result,
+            "vm01: the link was lost (phase transfer)\nvm01: /d/1: no space\nvm01: /d/3: no\n\
+             vm01: left out /d/s: a socket\n",
+        );
+    }
+
+    #[test]
+    fn a_transfer_has_no_processes_to_end() {
+        let late = failure("transfer_timeout", Phase::Transfer, "timed out after 60 s");
+        let result = HostResult {
+            status: Status::Timeout,
+            failure: Some(late),
+            ..moved("vm01", vec![file("/d/1")])
+        };
+        check(&result, "vm01: timed out after 60 s (phase transfer)\n");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use super::{Streams, View};
 use crate::event::{Chunk, Event, EventKind};
 use crate::ids::{RunId, VmId};
-use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
+use crate::outcome::{
+    Effect, Failure, FileOutcome, HostResult, Phase, Status, Timing, Transferred, VerifiedBy,
+};
 use crate::remote::Stream;
 use crate::remote::{Capture, Captured, ExitStatus};
 
@@ -41,6 +43,40 @@ pub(super) fn exited(id: &str, code: u32, stdout: &[u8], stderr: &[u8]) -> HostR
         stderr: captured(stderr, 1024),
         attempts: 1,
         elapsed: Duration::from_millis(41),
+        ..result(id, status)
+    }
+}
+
+/// A file that is in place.
+pub(super) fn file(remote: &str) -> FileOutcome {
+    FileOutcome {
+        local: "a.tar".into(),
+        remote: remote.into(),
+        bytes: 12_897_485,
+        sha256: Some("ab".repeat(32)),
+        verified_by: Some(VerifiedBy::Sha256sum),
+        unchanged: false,
+        resumed_from: 0,
+        failure: None,
+    }
+}
+
+pub(super) fn failed_file(remote: &str, message: &str) -> FileOutcome {
+    let failure = Some(failure("transfer_failed", Phase::Transfer, message));
+    FileOutcome { sha256: None, verified_by: None, failure, ..file(remote) }
+}
+
+/// A transfer that ended as its files did.
+pub(super) fn moved(id: &str, files: Vec<FileOutcome>) -> HostResult {
+    let failure = files.iter().find_map(|file| file.failure.clone());
+    let status = if failure.is_none() { Status::Success } else { Status::Failed };
+    HostResult {
+        command: "upload: a.tar -> /opt/".into(),
+        effect: Effect::Present,
+        failure,
+        transfer: Some(Transferred { files, skipped: Vec::new() }),
+        attempts: 1,
+        timing: Timing { run: Duration::from_millis(1234), ..Timing::default() },
         ..result(id, status)
     }
 }

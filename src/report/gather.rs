@@ -5,6 +5,7 @@ use std::io;
 
 use super::endings::Endings;
 use super::escape::escape;
+use super::files;
 use super::labelled::Labels;
 use super::lines::Lines;
 use super::style::Style;
@@ -53,6 +54,7 @@ impl Gathered {
         let mut text = format!("{RULE}\n{colour}{header}{off}\n{RULE}\n").into_bytes();
         let stdout = first.stdout.to_bytes();
         text.extend(if style.raw { stdout } else { escape(&stdout).into_bytes() });
+        text.extend(files::in_place(first, false).unwrap_or_default().into_bytes());
         if text.last() != Some(&b'\n') {
             text.push(b'\n');
         }
@@ -76,21 +78,25 @@ impl View for Gathered {
         results: &[HostResult],
         to: &mut Streams<'_>,
     ) -> io::Result<()> {
-        for group in groups(results) {
+        for group in groups(results, self.labels.style.quiet) {
             show(to.out, self.block(&group))?;
         }
         self.endings.finish(run, results, to)
     }
 }
 
-/// Hosts that wrote something, by what they wrote and how they ended, in the
-/// order of the first of each. The digest covers what was not kept too.
-fn groups(results: &[HostResult]) -> Vec<Vec<&HostResult>> {
-    let key = |result: &HostResult| (result.stdout.sha256().to_owned(), ending(result));
+/// Hosts that wrote something or have files, by that and how they ended, in
+/// the order of the first of each. The digest covers what was not kept too.
+fn groups(results: &[HostResult], quiet: bool) -> Vec<Vec<&HostResult>> {
     let mut place = HashMap::new();
     let mut groups: Vec<Vec<&HostResult>> = Vec::new();
-    for result in results.iter().filter(|result| !result.stdout.is_empty()) {
-        let at = *place.entry(key(result)).or_insert(groups.len());
+    for result in results {
+        let files = files::in_place(result, false).filter(|_| !quiet);
+        if result.stdout.is_empty() && files.is_none() {
+            continue;
+        }
+        let key = (result.stdout.sha256().to_owned(), files, ending(result));
+        let at = *place.entry(key).or_insert(groups.len());
         match groups.get_mut(at) {
             Some(group) => group.push(result),
             None => groups.push(vec![result]),
@@ -101,8 +107,11 @@ fn groups(results: &[HostResult]) -> Vec<Vec<&HostResult>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{captured, exited, finished, result, started, watch_text};
+    use super::super::fixture::{
+        captured, exited, file, finished, moved, result, started, watch_text,
+    };
     use super::*;
+    use crate::outcome::{FileOutcome, Timing};
 
     fn gather(style: Style, results: Vec<HostResult>) -> (String, String) {
         let mut kinds = vec![started(&["vm01", "vm02", "vm03", "vm04"])];
@@ -155,6 +164,26 @@ mod tests {
         };
         let (out, _) = gather(Style::default(), vec![long("vm01", b"1"), long("vm02", b"2")]);
         assert_eq!(out.matches("bytes left out").count(), 2);
+    }
+
+    #[test]
+    fn equal_transfers_are_alike_however_long_they_took() {
+        let slow = HostResult { timing: Timing::default(), ..moved("vm02", vec![file("/a")]) };
+        let other = vec![FileOutcome { sha256: Some("cd".repeat(32)), ..file("/a") }];
+        let results = vec![moved("vm01", vec![file("/a")]), slow, moved("vm03", other)];
+        let (out, _) = gather(Style::default(), results.clone());
+        let rule = "---------------";
+        assert_eq!(
+            out,
+            format!(
+                "{rule}\nvm[01-02] (2)\n{rule}\n\
+                 /a  12.3 MiB  sha256 abababab…  verified by sha256sum\n\
+                 {rule}\nvm03 (1)\n{rule}\n\
+                 /a  12.3 MiB  sha256 cdcdcdcd…  verified by sha256sum\n"
+            )
+        );
+        let (out, _) = gather(Style { quiet: true, ..Style::default() }, results);
+        assert_eq!(out, "");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The parts that the JSON document and the JSON events share.
 
+mod files;
+
 use std::io::{self, BufWriter, Write};
 
 use base64::Engine;
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use self::files::Files;
 use super::escape::is_hidden;
 use crate::ids::VmId;
 use crate::outcome::{Failure, HostResult, Kill, Status, Timing};
@@ -77,6 +80,10 @@ pub(super) struct Host<'a> {
     output_incomplete: Option<&'static str>,
     ms: Milliseconds,
     ssh: Option<Ssh<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script_sha256: Option<&'a str>,
+    #[serde(flatten)]
+    transfer: Option<Files<'a>>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +132,8 @@ impl<'a> Host<'a> {
             output_incomplete: result.output_incomplete,
             ms: Milliseconds::new(result.timing),
             ssh: result.ssh.as_ref().map(Ssh::new),
+            script_sha256: result.script_sha256.as_deref(),
+            transfer: result.transfer.as_ref().map(Files::new),
         }
     }
 }
@@ -303,6 +312,13 @@ mod tests {
         assert_eq!(value["stdout_bytes"], 10);
         assert_eq!(value["stdout_sha256"], whole.sha256());
         assert_eq!(value.get("stderr_sha256"), None);
+    }
+
+    #[test]
+    fn a_script_has_its_digest() {
+        let script_sha256 = Some("ab".repeat(32));
+        let value = host(&HostResult { script_sha256, ..exited("vm01", 0, b"", b"") });
+        assert_eq!(value["script_sha256"], "ab".repeat(32));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 
 use super::endings::Endings;
 use super::escape::escape;
+use super::files;
 use super::lines::Lines;
 use super::style::Style;
 use super::{Streams, View, show};
@@ -41,12 +42,23 @@ impl Labelled {
         }
         Ok(())
     }
+
+    fn files(&self, result: &HostResult, to: &mut Streams<'_>) -> io::Result<()> {
+        let line = files::in_place(result, true).filter(|_| !self.labels.style.quiet);
+        let Some(line) = line else { return Ok(()) };
+        let mut text = Vec::new();
+        self.labels.line(&result.vm, Stream::Stdout, line.as_bytes(), &mut text);
+        show(to.out, text)
+    }
 }
 
 impl View for Labelled {
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()> {
         match &event.kind {
-            EventKind::HostFinished(result) => self.end(&result.vm, to)?,
+            EventKind::HostFinished(result) => {
+                self.end(&result.vm, to)?;
+                self.files(result, to)?;
+            }
             EventKind::Output { vm, stream, bytes } => {
                 let lines = self.lines.entry((vm.clone(), *stream)).or_default();
                 let mut text = Vec::new();
@@ -115,7 +127,9 @@ fn side<'a>(stream: Stream, to: &'a mut Streams<'_>) -> &'a mut dyn io::Write {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{exited, finished, output, started, vm, watch, watch_text};
+    use super::super::fixture::{
+        exited, failed_file, file, finished, moved, output, started, vm, watch, watch_text,
+    };
     use super::super::style::Palette;
     use super::*;
 
@@ -166,6 +180,25 @@ mod tests {
     fn without_labels() {
         let style = Style { labels: false, ..Style::default() };
         check(style, &[("vm1", OUT, "a\n"), ("vm02", OUT, "b")], "a\nb\n", "");
+    }
+
+    #[test]
+    fn transfers_are_a_line_each() {
+        let kinds = vec![
+            started(&["vm1", "vm02"]),
+            finished(moved("vm02", vec![file("/a"), failed_file("/b", "no space")])),
+            finished(moved("vm1", vec![file("/a"), file("/b")])),
+        ];
+        let (out, err) = watch_text(&mut Labelled::new(Style::default()), kinds.clone());
+        assert_eq!(
+            out,
+            "vm02 │ 1 of 2 files, 12.3 MiB in 1.2 s, verified by sha256sum\n\
+             vm1  │ 2 files, 24.6 MiB in 1.2 s, verified by sha256sum\n"
+        );
+        assert_eq!(err, "vm02: /b: no space\nfailed vm02 (1)\n1 ok, 1 failed · 2 hosts in 0.0 s\n");
+        let quiet = Style { quiet: true, ..Style::default() };
+        let (out, err) = watch_text(&mut Labelled::new(quiet), kinds);
+        assert_eq!((out.as_str(), err.as_str()), ("", "vm02: /b: no space\n"));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub fn schema() -> Value {
             },
             "document": document(),
             "host": host(),
+            "file": file(),
+            "totals": totals(),
+            "skipped": skipped(),
             "error": error(),
             "kill": kill(),
             "ssh": ssh(),
@@ -60,21 +63,10 @@ fn document() -> Value {
 }
 
 fn host() -> Value {
-    let base64 = |stream: &str| {
-        json!({
-            "description": format!("The kept bytes of {stream}, where they are not UTF-8."),
-            "type": "string",
-            "contentEncoding": "base64",
-        })
-    };
-    let sha256 = |stream: &str| {
-        json!({
-            "description": format!("Of the whole {stream}, where not all of it was kept."),
-            "type": "string",
-            "pattern": "^[0-9a-f]{64}$",
-        })
-    };
-    json!({
+    let bytes = |stream: &str| base64(&format!("The kept bytes of {stream}, where not UTF-8."));
+    let whole =
+        |stream: &str| digest(&format!("Of the whole {stream}, where not all of it was kept."));
+    let mut host = json!({
         "type": "object",
         "required": [
             "vm_id", "command", "stdout", "stderr", "exit_code", "success", "execution_time",
@@ -112,10 +104,10 @@ fn host() -> Value {
             "stdout_bytes": {"$ref": "#/$defs/count"},
             "stderr_bytes": {"$ref": "#/$defs/count"},
             "truncated": {"description": "Whether not all was kept.", "type": "boolean"},
-            "stdout_base64": base64("stdout"),
-            "stderr_base64": base64("stderr"),
-            "stdout_sha256": sha256("stdout"),
-            "stderr_sha256": sha256("stderr"),
+            "stdout_base64": bytes("stdout"),
+            "stderr_base64": bytes("stderr"),
+            "stdout_sha256": whole("stdout"),
+            "stderr_sha256": whole("stderr"),
             "kill": {"anyOf": [{"$ref": "#/$defs/kill"}, {"type": "null"}]},
             "output_incomplete": {
                 "description": "Why output may be missing although the command ended.",
@@ -132,8 +124,107 @@ fn host() -> Value {
                 },
             },
             "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},
+            "script_sha256": digest("Of the script that was run, where it is known."),
+            "files": {
+                "description": "Of a transfer: each file that was to be moved.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/file"},
+            },
+            "totals": {"$ref": "#/$defs/totals"},
+            "skipped": {
+                "description": "What was left out although it was asked for.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/skipped"},
+            },
+        },
+        "dependentRequired": {
+            "path": ["local", "bytes", "unchanged", "files"],
+            "files": ["totals"],
+            "totals": ["files"],
+            "skipped": ["files"],
+        },
+    });
+    // A single file stands in the result itself too.
+    if let (Some(host), Value::Object(file)) = (host["properties"].as_object_mut(), file_fields()) {
+        host.extend(file);
+    }
+    host
+}
+
+fn file() -> Value {
+    let mut properties = file_fields();
+    properties["error"] = json!({
+        "description": "Why it is not in place.",
+        "$ref": "#/$defs/error",
+    });
+    json!({
+        "type": "object",
+        "required": ["path", "local", "bytes", "unchanged"],
+        "properties": properties,
+    })
+}
+
+fn file_fields() -> Value {
+    json!({
+        "path": {
+            "description": "On the host. Bytes that are not UTF-8 are replaced.",
+            "type": "string",
+        },
+        "path_base64": base64("The path, where it is not UTF-8."),
+        "local": {
+            "description": "On this machine. Bytes that are not UTF-8 are replaced.",
+            "type": "string",
+        },
+        "local_base64": base64("The local path, where it is not UTF-8."),
+        "bytes": {"$ref": "#/$defs/count"},
+        "sha256": digest("Of the file, once both ends agree on it."),
+        "verified_by": {
+            "description": "Who computed it on the host; readback: nobody, it was read back.",
+            "enum": ["openssl", "readback", "sha256sum", "shasum"],
+        },
+        "unchanged": {
+            "description": "Whether the target had this content already.",
+            "type": "boolean",
+        },
+        "resumed_from": {
+            "description": "How many bytes had arrived in an earlier transfer.",
+            "type": "integer",
+            "minimum": 1,
         },
     })
+}
+
+fn totals() -> Value {
+    json!({
+        "type": "object",
+        "required": ["files", "bytes", "unchanged", "failed"],
+        "properties": {
+            "files": {"$ref": "#/$defs/count"},
+            "bytes": {"description": "Of the files in place.", "$ref": "#/$defs/count"},
+            "unchanged": {"$ref": "#/$defs/count"},
+            "failed": {"$ref": "#/$defs/count"},
+        },
+    })
+}
+
+fn skipped() -> Value {
+    json!({
+        "type": "object",
+        "required": ["path", "why"],
+        "properties": {
+            "path": {"description": "Where it is.", "type": "string"},
+            "path_base64": base64("The path, where it is not UTF-8."),
+            "why": {"type": "string"},
+        },
+    })
+}
+
+fn base64(description: &str) -> Value {
+    json!({"description": description, "type": "string", "contentEncoding": "base64"})
+}
+
+fn digest(description: &str) -> Value {
+    json!({"description": description, "type": "string", "pattern": "^[0-9a-f]{64}$"})
 }
 
 fn error() -> Value {
@@ -230,13 +321,20 @@ fn event() -> Value {
                     "vm_id": vm_id,
                     "stream": {"enum": ["stdout", "stderr"]},
                     "data": {"type": "string"},
-                    "data_base64": {
-                        "description": "The bytes, where they are not UTF-8 by themselves.",
-                        "type": "string",
-                        "contentEncoding": "base64",
-                    },
+                    "data_base64": base64("The bytes, where they are not UTF-8 by themselves."),
                 },
                 "oneOf": [{"required": ["data"]}, {"required": ["data_base64"]}],
+            })),
+            kind("progress", json!({
+                "description": "How far a transfer has come; totals as far as is known yet.",
+                "required": ["vm_id", "bytes", "bytes_total", "files", "files_total"],
+                "properties": {
+                    "vm_id": vm_id,
+                    "bytes": {"$ref": "#/$defs/count"},
+                    "bytes_total": {"$ref": "#/$defs/count"},
+                    "files": {"$ref": "#/$defs/count"},
+                    "files_total": {"$ref": "#/$defs/count"},
+                },
             })),
             kind("host_finished", json!({"$ref": "#/$defs/host"})),
             kind("run_finished", json!({

@@ -5,6 +5,7 @@ use std::io;
 use super::endings::Endings;
 use super::escape::Escaper;
 use super::explain::explain;
+use super::files;
 use super::style::Style;
 use super::{Streams, View, show};
 use crate::event::{Event, EventKind};
@@ -56,6 +57,9 @@ impl Single {
             escaper.iter_mut().for_each(|escaper| escaper.finish(&mut shown));
             show(stream, shown)?;
         }
+        if let Some(line) = files::in_place(result, true).filter(|_| !self.endings.style.quiet) {
+            show(to.out, format!("{}: {line}\n", result.vm))?;
+        }
         let says_more = !explain(result, &self.endings.style).is_empty();
         if says_more && self.unended { show(to.err, "\n") } else { Ok(()) }
     }
@@ -83,7 +87,9 @@ impl View for Single {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{exited, finished, output, result, started, watch};
+    use super::super::fixture::{
+        exited, file, finished, moved, output, result, started, watch, watch_text,
+    };
     use super::*;
     use crate::outcome::Status;
 
@@ -122,6 +128,18 @@ mod tests {
         let raw = Style { raw: true, ..Style::default() };
         let (out, _) = watch(&mut Single::new(true, true, raw), kinds);
         assert_eq!(out, b"\x1b[2J\xe2\x82\xac\xe2");
+    }
+
+    #[test]
+    fn a_transfer_is_one_line() {
+        let kinds = run(&[], moved("vm01", vec![file("/opt/\x1b")]));
+        let (out, err) =
+            watch_text(&mut Single::new(false, false, Style::default()), kinds.clone());
+        let line = "vm01: /opt/\\x1b  12.3 MiB in 1.2 s  sha256 abababab…  verified by sha256sum\n";
+        assert_eq!((out.as_str(), err.as_str()), (line, ""));
+        let quiet = Style { quiet: true, ..Style::default() };
+        let (out, err) = watch_text(&mut Single::new(true, true, quiet), kinds);
+        assert_eq!((out.as_str(), err.as_str()), ("", ""));
     }
 
     #[test]

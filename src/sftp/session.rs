@@ -74,7 +74,7 @@ struct Session {
 
 impl Sftp {
     /// Starts a session on the channel of an `sftp` subsystem, or of a command
-    /// that is an SFTP server.
+    /// that is an SFTP server. The connection stays the caller's to keep.
     ///
     /// # Errors
     /// [`SftpError::NotStarted`] if there is no session within `bounds.start`.

@@ -3,21 +3,42 @@
 //! A file is written beside its target under another name, proven by its
 //! SHA-256 on the host, and renamed over the target in one step.
 
+mod batch;
+mod download;
+mod elevate;
+mod host;
+mod landing;
+mod listing;
+pub mod digest;
 mod ledger;
+mod local;
+mod meter;
+mod mode;
+mod pace;
+mod part_name;
+mod path;
+mod source;
+mod target;
+mod trouble;
+mod upload;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use ledger::Ledger;
+pub use ledger::{Entry, Kind, Ledger, Open};
 
 use crate::event::Progress;
 use crate::ids::{RunId, VmId};
-use crate::outcome::{Effect, Failure, Phase, Status, Transferred};
-use crate::remote::Transfer;
+use crate::outcome::{Effect, Failure, Status, Transferred};
+use crate::remote::{Direction, Transfer};
 use crate::retry::Sent;
 use crate::transport::Connection;
+use host::Host;
+use trouble::Trouble;
 
 /// What a transfer needs to know beside what is to be moved.
 #[derive(Clone, Copy)]
@@ -72,20 +93,91 @@ pub struct Report {
 /// If the future is dropped, files in the making stay on the host until the
 /// next transfer to it; to stop a transfer, cancel the token.
 pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
-    let _ = (transfer, context);
-    Report {
-        status: Status::Failed,
-        effect: Effect::Absent,
-        failure: Some(Failure {
-            code: "internal_error",
-            phase: Phase::Transfer,
-            message: "not there yet".into(),
-            hint: None,
-            retryable: false,
-        }),
-        transferred: Transferred::default(),
-        sent: Sent::No,
-        unsent: false,
-        run_time: Duration::ZERO,
+    let started = Instant::now();
+    let connecting = within(transfer.timeout, context.cancel, async {
+        Host::connect(transfer, context).await.map_err(|refused| (refused.trouble, refused.unsent))
+    });
+    let host = match connecting.await {
+        Ok(host) => host,
+        Err((trouble, unsent)) => {
+            return Report {
+                status: trouble.status,
+                effect: Effect::Absent,
+                failure: Some(trouble.failure),
+                transferred: Transferred::default(),
+                sent: Sent::No,
+                unsent,
+                run_time: started.elapsed(),
+            };
+        }
+    };
+    let left = transfer.timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+    let moving = async {
+        host.sweep().await;
+        match transfer.direction {
+            Direction::Download => download::run(&host).await,
+            Direction::Upload => upload::run(&host).await,
+        }
+        .map_err(|trouble| (trouble, false))
+    };
+    let moved = within(left, context.cancel, moving).await;
+    host.clean_up().await;
+    let mut report = report(host.finish(), moved.err().map(|(trouble, _)| trouble), transfer);
+    report.run_time = started.elapsed();
+    report
+}
+
+/// Lets work go on until its time is over or it is cancelled.
+async fn within<T>(
+    timeout: Option<Duration>,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, (Trouble, bool)>>,
+) -> Result<T, (Trouble, bool)> {
+    let over = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err((Trouble::cancelled(), false)),
+        () = over => Err((Trouble::timed_out(), false)),
+        done = work => done,
     }
+}
+
+/// What all files together came to.
+fn report(transferred: Transferred, ended: Option<Trouble>, transfer: &Transfer) -> Report {
+    let placed = transferred.done().any(|file| !file.unchanged);
+    let unsure = ended.as_ref().is_some_and(|trouble| trouble.status == Status::Unknown);
+    let effect = match transfer.direction {
+        Direction::Download => Effect::Absent,
+        Direction::Upload if placed => Effect::Present,
+        Direction::Upload if unsure => Effect::Unknown,
+        Direction::Upload => Effect::Absent,
+    };
+    let failed: Vec<&Failure> =
+        transferred.files.iter().filter_map(|file| file.failure.as_ref()).collect();
+    let (status, failure) = match (ended, failed.first()) {
+        (Some(trouble), _) => (trouble.status, Some(trouble.failure)),
+        (None, None) => (Status::Success, None),
+        (None, Some(first)) => {
+            let mismatch = failed.iter().find(|failure| failure.code == "checksum_mismatch");
+            let status =
+                if mismatch.is_some() { Status::ChecksumMismatch } else { Status::Failed };
+            let mut failure = mismatch.copied().unwrap_or(*first).clone();
+            if transferred.files.len() > 1 {
+                let (count, all) = (failed.len(), transferred.files.len());
+                failure.message = format!("{count} of {all} files failed: {}", failure.message);
+            }
+            (status, Some(failure))
+        }
+    };
+    let sent = match effect {
+        Effect::Absent => Sent::No,
+        Effect::Present => Sent::Yes,
+        Effect::Unknown => Sent::Unknown,
+    };
+    Report { status, effect, failure, transferred, sent, unsent: false, run_time: Duration::ZERO }
 }

@@ -17,4 +17,5 @@ mod library;
 mod report;
 mod sftp;
 mod support;
+mod transfer;
 mod transport;

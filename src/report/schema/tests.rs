@@ -1,16 +1,20 @@
 //! Real output against the schema, by a validator of the keywords it uses.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use regex::Regex;
 use serde_json::{Value, json};
 
 use super::super::document::{Document, write_error};
 use super::super::event_lines::EventLines;
 use super::super::fixture::{
-    captured, exited, failure, finished, output, result, started, vm, watch,
+    captured, exited, failed_file, failure, file, finished, moved, output, result, started, vm,
+    watch,
 };
 use super::schema;
-use crate::event::EventKind;
-use crate::outcome::{HostResult, Kill, Phase, Status};
+use crate::event::{EventKind, Progress};
+use crate::outcome::{FileOutcome, HostResult, Kill, Phase, Skipped, Status, VerifiedBy};
 use crate::remote::ExitStatus;
 use crate::remote::Stream;
 use crate::transport::ConnectionFacts;
@@ -42,6 +46,18 @@ fn fault(root: &Value, schema: &Value, value: &Value) -> Option<String> {
             }
             "required" => value.as_object().is_none_or(|fields| {
                 rule.as_array().unwrap().iter().all(|n| fields.contains_key(n.as_str().unwrap()))
+            }),
+            "dependentRequired" => value.as_object().is_none_or(|fields| {
+                let present = |name: &str| fields.contains_key(name);
+                rule.as_object().unwrap().iter().filter(|(name, _)| present(name)).all(
+                    |(_, needed)| {
+                        needed
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .all(|name| present(name.as_str().unwrap()))
+                    },
+                )
             }),
             "items" => {
                 let mut items = value.as_array().into_iter().flatten();
@@ -106,7 +122,32 @@ fn results() -> Vec<HostResult> {
     results.push(full);
     results.push(HostResult { kill: unknown, ..result("unknown2", Status::Timeout) });
     results.push(exited("ok", 255, b"hello", b"\n"));
+    results.push(script());
+    results.extend(transfers());
     results
+}
+
+fn script() -> HostResult {
+    HostResult { script_sha256: Some("ab".repeat(32)), ..exited("script", 0, b"", b"") }
+}
+
+/// One file, several and none, with every field that a file can have.
+fn transfers() -> Vec<HostResult> {
+    let odd = OsStr::from_bytes(b"/a\xff");
+    let one = FileOutcome {
+        local: odd.into(),
+        remote: odd.into(),
+        resumed_from: 1,
+        verified_by: Some(VerifiedBy::Readback),
+        ..file("")
+    };
+    let mut tree = moved("tree", vec![one.clone(), failed_file("/d/2", "no space")]);
+    tree.transfer.as_mut().unwrap().skipped = vec![
+        Skipped { path: odd.into(), why: "a socket" },
+        Skipped { path: "/d/s".into(), why: "a socket" },
+    ];
+    let failed = moved("failed_file", vec![failed_file("/a", "no space")]);
+    vec![moved("one", vec![one]), tree, failed, moved("empty", vec![])]
 }
 
 fn events() -> Vec<EventKind> {
@@ -115,6 +156,7 @@ fn events() -> Vec<EventKind> {
         EventKind::HostStarted { vm: vm("vm01") },
         output("vm01", Stream::Stdout, b"text"),
         output("vm01", Stream::Stderr, b"\xff"),
+        EventKind::Progress { vm: vm("vm01"), progress: Progress::default() },
         EventKind::RunFinished { summary: vec![(Status::Success, 2)] },
     ];
     events.extend(results().into_iter().map(finished));
@@ -137,6 +179,40 @@ fn documents_are_valid() {
     check(&document());
     let (empty, _) = watch(&mut Document, vec![]);
     check(&serde_json::from_slice(&empty).unwrap());
+}
+
+#[test]
+fn the_document_of_a_transfer_and_of_a_script_is_valid() {
+    for results in [transfers(), vec![script()]] {
+        let (out, _) = watch(&mut Document, results.into_iter().map(finished).collect());
+        check(&serde_json::from_slice(&out).unwrap());
+    }
+}
+
+#[test]
+fn a_file_that_is_told_wrongly_is_found() {
+    let (out, _) = watch(&mut Document, transfers().into_iter().map(finished).collect());
+    let good: Value = serde_json::from_slice(&out).unwrap();
+    let wrong = [
+        ("/hosts/0/verified_by", json!("md5sum")),
+        ("/hosts/0/sha256", json!("ab")),
+        ("/hosts/0/resumed_from", json!(0)),
+        ("/hosts/1/files/0/bytes", json!(-1)),
+        ("/hosts/1/files/1/error", json!("no space")),
+        ("/hosts/1/skipped/0", json!("/d/s")),
+        ("/hosts/1/totals/failed", json!(null)),
+    ];
+    for (place, value) in wrong {
+        let mut document = good.clone();
+        *document.pointer_mut(place).unwrap() = value;
+        check_wrong(&document);
+    }
+    for (host, field) in [(0, "local"), (0, "bytes"), (0, "unchanged"), (0, "files"), (1, "totals")]
+    {
+        let mut document = good.clone();
+        document["hosts"][host].as_object_mut().unwrap().remove(field);
+        check_wrong(&document);
+    }
 }
 
 #[test]
@@ -170,6 +246,14 @@ fn every_field_is_described() {
             }
         }
         described("/$defs/host/properties/ms/properties", &host["ms"]);
+        for (name, place) in [("files", "file"), ("skipped", "skipped")] {
+            for item in host.get(name).into_iter().flat_map(|items| items.as_array().unwrap()) {
+                described(&format!("/$defs/{place}/properties"), item);
+            }
+        }
+        if let Some(totals) = host.get("totals") {
+            described("/$defs/totals/properties", totals);
+        }
     }
 }
 
@@ -205,7 +289,17 @@ fn what_is_wrong_is_found() {
 fn an_event_has_all_its_fields() {
     for line in lines() {
         for field in line.as_object().unwrap().keys().filter(|name| !name.contains("64")) {
-            let optional = ["stdout_sha256", "stderr_sha256"].contains(&field.as_str());
+            let optional = [
+                "stdout_sha256",
+                "stderr_sha256",
+                "script_sha256",
+                "sha256",
+                "verified_by",
+                "resumed_from",
+                "path",
+                "skipped",
+            ]
+            .contains(&field.as_str());
             let mut line = line.clone();
             line.as_object_mut().unwrap().remove(field);
             if !optional {

@@ -8,34 +8,39 @@ use tempfile::TempDir;
 use crate::support::{Shell, Sshd, is_root};
 
 /// A directory that every user may enter.
-pub(super) fn open_dir() -> TempDir {
+pub(crate) fn open_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     dir
 }
 
 /// An ordinary user's host where possible, else the current user's.
-pub(super) fn ordinary() -> Sshd {
+pub(crate) fn ordinary() -> Sshd {
     if is_root() { Sshd::builder().login_shell(Shell::Dash).start() } else { Sshd::start() }
 }
 
 /// The host's /bin/sh is another program, as it is on other systems. The real
 /// one cannot be replaced here, so its name in our text is.
-pub(super) fn with_sh(program: &Path) -> (Sshd, TempDir) {
+pub(crate) fn with_sh(program: &Path) -> (Sshd, TempDir) {
+    with_sh_after(program, ":")
+}
+
+/// As [`with_sh`]; the login shell does this before it comes to our text.
+pub(crate) fn with_sh_after(program: &Path, rc: &str) -> (Sshd, TempDir) {
     let dir = open_dir();
     let sh = dir.path().join("sh");
     symlink(program, &sh).unwrap();
     let edit = format!("s#/bin/sh#{}#g", sh.display());
     (
         before_our_text(&format!(
-            "set -- \"$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed '{edit}')\"; eval \"$1\""
+            "set -- \"$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed '{edit}')\"; {rc}; eval \"$1\""
         )),
         dir,
     )
 }
 
 /// The login shell does this before it comes to our text.
-pub(super) fn with_rc(rc: &str) -> Sshd {
+pub(crate) fn with_rc(rc: &str) -> Sshd {
     before_our_text(&format!("{rc}; eval \"$SSH_ORIGINAL_COMMAND\""))
 }
 

@@ -7,7 +7,7 @@ mod dropbear;
 mod environment;
 mod exit;
 mod flood;
-mod host;
+pub(crate) mod host;
 mod kill;
 mod long;
 mod lost;
@@ -15,7 +15,7 @@ mod noise;
 mod refused;
 mod secrets;
 mod stdin;
-mod sudo;
+pub(crate) mod sudo;
 mod sudo_rs;
 
 use std::net::SocketAddr;

@@ -1,0 +1,158 @@
+//! What every verb that does something on VMs has in common: which VMs, within
+//! which bounds, shown how.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::arguments::{self, Fanout, SshArgs, parse_duration, parse_fanout};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::{Output, OutputArgs, follow};
+use super::rerun::rerun;
+use super::signals::cancel_on_signal;
+use super::stdout::print;
+use super::targets;
+use crate::Request;
+use crate::config::Config;
+use crate::nodeset::HostPattern;
+use crate::plan::Plan;
+use crate::remote::Action;
+use crate::report::exit::Exit;
+
+/// The flags of a request, whatever is to be done.
+#[derive(clap::Args)]
+pub(super) struct RequestArgs {
+    /// Where: vm01, vm01,vm02, vm[01-04] or all
+    pub(super) targets: String,
+
+    /// Print the VM ids, one a line, and run nothing
+    #[arg(long, env = "ORCHESTRATOR_LIST_HOSTS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    list_hosts: bool,
+    /// Show what would be run where, and whether it may be; run nothing
+    #[arg(long, env = "ORCHESTRATOR_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    dry_run: bool,
+    /// How many VMs at once [default: max_parallel_commands, else 32]
+    #[arg(short, long, env = "ORCHESTRATOR_FANOUT", value_parser = parse_fanout, value_name = "N|N%")]
+    fanout: Option<Fanout>,
+    /// How long it may take on each VM, then it is ended there; 0 is no limit [default: default_timeout, else 30s]
+    #[arg(long, env = "ORCHESTRATOR_TIMEOUT", value_parser = parse_duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// How long processes have between TERM and KILL [default: grace, else 5s]
+    #[arg(long, env = "ORCHESTRATOR_GRACE", value_parser = parse_duration, value_name = "DURATION")]
+    grace: Option<Duration>,
+    /// How often to try again while nothing was sent [default: default_retry - 1, else 2]
+    #[arg(long, env = "ORCHESTRATOR_RETRIES", value_name = "N")]
+    retries: Option<u32>,
+    /// Why it is done, for the audit log
+    #[arg(long, env = "ORCHESTRATOR_REASON", value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Does on the VMs what `action` gives, beside the secrets that must never be
+/// recorded, and shows it. `action` is called once it is certain that something
+/// is to be done: it may ask for passwords.
+pub(super) fn run_request(
+    context: &Context,
+    args: &RequestArgs,
+    ssh: &SshArgs,
+    output: &OutputArgs,
+    action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
+) -> Result<u8, Failure> {
+    let json = output.mode() == Output::Json;
+    carry_out(context, args, ssh, output, action).map_err(|failure| failure.json(json))
+}
+
+fn carry_out(
+    context: &Context,
+    args: &RequestArgs,
+    ssh: &SshArgs,
+    output: &OutputArgs,
+    action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
+) -> Result<u8, Failure> {
+    let pattern = arguments::pattern(&args.targets)?;
+    let mut config = context.config()?;
+    let skipped = targets::skipped(&config.inventory, &pattern);
+    if !skipped.is_empty() && !context.quiet() {
+        context.note("note", &format!("all leaves out {skipped}: disabled or not allowed"));
+    }
+    if args.list_hosts {
+        return list_hosts(&config, &pattern);
+    }
+    let (action, secrets) = action()?;
+    action.validate().map_err(|error| Failure::usage(error.to_string()))?;
+    arguments::limit_connecting(&mut config, ssh.connect_timeout);
+    // Targets that cannot be used are the request's to refuse: it records that.
+    let total = pattern.resolve(&crate::orchestrator::Names(&config.inventory));
+    let total = total.map_or(0, |hosts| hosts.len());
+    let grace = args.grace.unwrap_or(config.remote_execution.grace);
+    let overrides = ssh.overrides()?;
+    let orchestrator = context.orchestrator(config, overrides, secrets)?;
+    let request = orchestrator.on(pattern.clone()).action(action);
+    let request = args.apply(output.apply(request), total);
+    if args.dry_run {
+        return dry_run(&request.plan()?);
+    }
+    // This thread shows the run and may wait for whoever reads our output; the
+    // other one keeps the deadlines meanwhile.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let done = runtime.block_on(async {
+        let handle = request.start()?;
+        let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
+        let single = pattern.is_single_literal();
+        let view = output.view(context, single, grace, rerun(&args.targets));
+        let results = follow(handle, view).await?;
+        orchestrator.shutdown().await;
+        Ok::<_, Failure>(output.exit_code(&results, single, &interrupted))
+    });
+    // Whoever still waits on our stdin or on a slow resolver is not waited for.
+    runtime.shutdown_background();
+    done
+}
+
+impl RequestArgs {
+    fn apply(&self, mut request: Request, total: usize) -> Request {
+        if let Some(timeout) = self.timeout {
+            request = request.timeout(timeout);
+        }
+        if let Some(grace) = self.grace {
+            request = request.grace(grace);
+        }
+        if let Some(retries) = self.retries {
+            request = request.retries(retries);
+        }
+        if let Some(fanout) = self.fanout {
+            request = request.fanout(fanout.of(total));
+        }
+        if let Some(reason) = &self.reason {
+            request = request.reason(reason);
+        }
+        request
+    }
+}
+
+fn list_hosts(config: &Config, pattern: &HostPattern) -> Result<u8, Failure> {
+    let hosts = crate::orchestrator::resolve(&config.inventory, pattern)?;
+    print(|out| Ok(hosts.iter().try_for_each(|vm| writeln!(out, "{vm}"))?))?;
+    Ok(0)
+}
+
+fn dry_run(plan: &Plan) -> Result<u8, Failure> {
+    print(|out| {
+        writeln!(out, "{}", plan.action.display())?;
+        for host in &plan.hosts {
+            let verdict = if host.decision.allow { "allowed" } else { "DENIED" };
+            let way = match &host.endpoint {
+                Ok(endpoint) => format!("{}@{}", endpoint.user, endpoint.authority()),
+                Err(failure) => failure.message.clone(),
+            };
+            let reason = host.decision.reason.as_deref().map(|reason| format!(": {reason}"));
+            let (rule, reason) = (&host.decision.rule, reason.unwrap_or_default());
+            writeln!(out, "{}  {way}  {verdict} by {rule}{reason}", host.vm)?;
+        }
+        Ok(())
+    })?;
+    let denied = plan.hosts.iter().any(|host| !host.decision.allow);
+    Ok(if denied { Exit::Denied.code() } else { Exit::Ok.code() })
+}

@@ -1,0 +1,323 @@
+//! Reading files of this machine, and proving that they stay the same while
+//! they are read.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use sha2::{Digest, Sha256};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use super::local::{LocalError, Root};
+
+/// How much is read and hashed at once; twice as much is in memory at most.
+const BATCH: usize = 256 << 10;
+
+/// A regular file that is open for reading.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    file: Arc<File>,
+    place: Place,
+    path: PathBuf,
+    identity: Identity,
+    mode: u32,
+}
+
+/// How the file was found, to find it again.
+#[derive(Clone, Debug)]
+enum Place {
+    Named,
+    Within(Root, OsString),
+}
+
+/// What cannot stay as it is if another file, or other content, takes its
+/// place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    mtime: (i64, i64),
+}
+
+/// Chunks of a file in order, each read ahead and hashed on the blocking pool.
+pub(crate) struct Reader {
+    source: Source,
+    chunk: usize,
+    end: u64,
+    ready: Bytes,
+    ahead: Option<JoinHandle<Result<Batch, LocalError>>>,
+    hash: Sha256,
+}
+
+struct Batch {
+    bytes: Bytes,
+    hash: Sha256,
+    next: u64,
+}
+
+/// The hash of the beginning of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Prefix {
+    /// Can go on with what follows.
+    pub(crate) hash: Sha256,
+    /// How many bytes it has hashed.
+    pub(crate) bytes: u64,
+}
+
+impl Source {
+    /// A file that the operator named; a symbolic link is followed. A pipe is
+    /// refused and not waited for.
+    ///
+    /// # Errors
+    /// It is not there, not a regular file, or must not be read.
+    pub(crate) fn named(path: &Path) -> Result<Self, LocalError> {
+        let io = |error| LocalError::io("open", path, error);
+        // Opening is enough to make some devices do something.
+        must_be_regular(path, &fs::metadata(path).map_err(io)?)?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = openat(CWD, path, flags, Mode::empty());
+        let file = file.map_err(|error| LocalError::io("open", path, error))?;
+        Self::new(file.into(), Place::Named, path.into())
+    }
+
+    /// A file of a directory; a symbolic link in its place is refused.
+    ///
+    /// # Errors
+    /// It is not there, not a regular file, or must not be read.
+    pub(crate) fn within(dir: &Root, name: &OsStr) -> Result<Self, LocalError> {
+        let file = dir.open_file(name, OFlags::RDONLY)?;
+        Self::new(file, Place::Within(dir.clone(), name.into()), dir.path().join(name))
+    }
+
+    fn new(file: File, place: Place, path: PathBuf) -> Result<Self, LocalError> {
+        let found = file.metadata().map_err(|error| LocalError::io("look at", &path, error))?;
+        must_be_regular(&path, &found)?;
+        let (identity, mode) = (Identity::of(&found), found.mode() & 0o777);
+        Ok(Self { file: Arc::new(file), place, path, identity, mode })
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size when it was opened, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.identity.size
+    }
+
+    /// Its permission bits, without setuid, setgid and sticky.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// When it was modified.
+    ///
+    /// # Errors
+    /// The disk does not answer.
+    pub(crate) fn mtime(&self) -> Result<SystemTime, LocalError> {
+        let found = self.file.metadata().and_then(|found| found.modified());
+        found.map_err(|error| self.error("look at", error))
+    }
+
+    /// What it was when it was opened.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Refuses a file that is not what it was when it was opened, or that
+    /// another file has taken the place of. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It changed, or is gone.
+    pub(crate) fn unchanged(&self) -> Result<(), LocalError> {
+        let open = self.file.metadata().map(|found| Identity::of(&found));
+        let open = open.map_err(|error| self.error("look at", error))?;
+        let there = match &self.place {
+            Place::Named => fs::metadata(&self.path).map(|found| Identity::of(&found)).ok(),
+            Place::Within(dir, name) => Self::within(dir, name).map(|found| found.identity).ok(),
+        };
+        if open == self.identity && there == Some(self.identity) {
+            Ok(())
+        } else {
+            Err(LocalError::Changed(self.path.clone()))
+        }
+    }
+
+    /// Reads on from where `prefix` ends, in chunks of up to `chunk` bytes, to
+    /// what was the end when it was opened.
+    pub(crate) fn read(&self, prefix: Prefix, chunk: usize) -> Reader {
+        let mut reader = Reader {
+            source: self.clone(),
+            chunk: chunk.max(1),
+            end: self.identity.size,
+            ready: Bytes::new(),
+            ahead: None,
+            hash: prefix.hash,
+        };
+        reader.read_ahead(prefix.bytes);
+        reader
+    }
+
+    /// Hashes the first `most` bytes, or all of them if there are fewer.
+    ///
+    /// # Errors
+    /// The file cannot be read; or `cancel`.
+    ///
+    /// # Cancel safety
+    /// Dropped, it stops soon.
+    pub(crate) async fn hash(
+        &self,
+        most: u64,
+        cancel: &CancellationToken,
+    ) -> Result<Prefix, LocalError> {
+        hash(Arc::clone(&self.file), self.path.clone(), most, cancel).await
+    }
+
+    fn error(&self, doing: &'static str, error: io::Error) -> LocalError {
+        LocalError::io(doing, &self.path, error)
+    }
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            mtime: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+impl Prefix {
+    /// Nothing yet.
+    pub(crate) fn nothing() -> Self {
+        Self { hash: Sha256::new(), bytes: 0 }
+    }
+}
+
+impl Reader {
+    /// The next chunk; `None` when all were read and the file is proven to be
+    /// what it was.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has changed; nothing comes after that.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, LocalError> {
+        while self.ready.is_empty() {
+            let Some(ahead) = &mut self.ahead else { return Ok(None) };
+            let batch = ahead.await;
+            self.ahead = None;
+            let batch = batch.map_err(|error| self.source.error("read", stopped(error)))??;
+            self.hash = batch.hash;
+            self.ready = batch.bytes;
+            if !self.ready.is_empty() {
+                self.read_ahead(batch.next);
+            }
+        }
+        Ok(Some(self.ready.split_to(self.chunk.min(self.ready.len()))))
+    }
+
+    /// Has hashed all that was read, once there is nothing left to read.
+    pub(crate) fn hash(&self) -> &Sha256 {
+        &self.hash
+    }
+
+    fn read_ahead(&mut self, from: u64) {
+        let (source, end, mut hash) = (self.source.clone(), self.end, self.hash.clone());
+        let batch = BATCH.max(self.chunk);
+        self.ahead = Some(spawn_blocking(move || {
+            let wanted = usize::try_from(end.saturating_sub(from)).unwrap_or(batch).min(batch);
+            let bytes = read_at(&source.file, from, wanted);
+            let bytes = bytes.map_err(|error| source.error("read", error))?;
+            if bytes.len() < wanted {
+                return Err(LocalError::Changed(source.path));
+            }
+            if bytes.is_empty() {
+                source.unchanged()?;
+            }
+            hash.update(&bytes);
+            let next = from + bytes.len() as u64;
+            Ok(Batch { bytes: bytes.into(), hash, next })
+        }));
+    }
+}
+
+/// Hashes the first `most` bytes of an open file, or all of them if there are
+/// fewer; `path` is for the error.
+///
+/// # Errors
+/// The file cannot be read; or `cancel`.
+///
+/// # Cancel safety
+/// Dropped, it stops soon.
+pub(crate) async fn hash(
+    file: Arc<File>,
+    path: PathBuf,
+    most: u64,
+    cancel: &CancellationToken,
+) -> Result<Prefix, LocalError> {
+    let cancel = cancel.child_token();
+    let _stop = cancel.clone().drop_guard();
+    let io = |path: &Path, error| LocalError::io("read", path, error);
+    let place = path.clone();
+    let hashed = spawn_blocking(move || {
+        let mut prefix = Prefix::nothing();
+        loop {
+            if cancel.is_cancelled() {
+                return Err(LocalError::Cancelled);
+            }
+            let wanted = usize::try_from(most - prefix.bytes).unwrap_or(BATCH).min(BATCH);
+            let bytes = read_at(&file, prefix.bytes, wanted).map_err(|error| io(&path, error))?;
+            prefix.hash.update(&bytes);
+            prefix.bytes += bytes.len() as u64;
+            if bytes.len() < BATCH {
+                return Ok(prefix);
+            }
+        }
+    });
+    hashed.await.unwrap_or_else(|error| Err(io(&place, stopped(error))))
+}
+
+/// Reads `wanted` bytes, or what there is up to the end of the file.
+fn read_at(file: &File, from: u64, wanted: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; wanted];
+    let mut read = 0;
+    while read < wanted {
+        match file.read_at(&mut bytes[read..], from + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+fn must_be_regular(path: &Path, found: &Metadata) -> Result<(), LocalError> {
+    match found {
+        found if found.is_file() => Ok(()),
+        found if found.is_dir() => Err(LocalError::Directory(path.into())),
+        _ => Err(LocalError::NotRegular(path.into())),
+    }
+}
+
+/// The runtime ends, and with it what it had begun.
+fn stopped(error: JoinError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Why a file is not in place.
+
+use super::digest::Why;
+use super::local::LocalError;
+use crate::exec::ShellError;
+use crate::outcome::{Failure, Phase, Status};
+use crate::sftp::{SftpError, StatusCode};
+
+/// Why a file is not in place, and whether that ends the whole transfer.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) status: Status,
+    pub(super) failure: Failure,
+    /// Whether nothing more can be done for this host.
+    pub(super) fatal: bool,
+}
+
+impl Trouble {
+    /// This file cannot be moved; others may.
+    pub(super) fn file(code: &'static str, phase: Phase, message: impl Into<String>) -> Self {
+        let failure =
+            Failure { code, phase, message: message.into(), hint: None, retryable: false };
+        Self { status: Status::Failed, failure, fatal: false }
+    }
+
+    /// The two ends have different contents.
+    pub(super) fn mismatch(path: &[u8], expected: &str, actual: &str) -> Self {
+        let message =
+            format!("SHA256 mismatch for {}: expected {expected}, got {actual}", shown(path));
+        let mut trouble = Self::file("checksum_mismatch", Phase::Verify, message);
+        trouble.status = Status::ChecksumMismatch;
+        trouble.failure.retryable = true;
+        trouble
+    }
+
+    /// The link, or what serves files on the host, is gone.
+    pub(super) fn lost(message: impl Into<String>) -> Self {
+        let mut trouble = Self::file("connection_lost", Phase::Transfer, message);
+        trouble.status = Status::Unreachable;
+        trouble.failure.retryable = true;
+        trouble.fatal()
+    }
+
+    /// A file of this machine cannot be read or written.
+    pub(super) fn local(error: LocalError) -> Self {
+        let failure = error.failure();
+        match error {
+            LocalError::Cancelled => Self::cancelled(),
+            _ => Self { status: Status::Failed, failure, fatal: false },
+        }
+    }
+
+    /// The host computes no digest of a file.
+    pub(super) fn digest(why: Why, path: &[u8]) -> Self {
+        Self::file("not_proven", Phase::Verify, format!("cannot prove {}: {why}", shown(path)))
+    }
+
+    /// Our own text came to no end on the host.
+    pub(super) fn shell(error: ShellError) -> Self {
+        match error {
+            ShellError::Cancelled => Self::cancelled(),
+            ShellError::Lost { .. } => Self::lost(error.to_string()),
+            ShellError::TimedOut(_) => {
+                Self::file("host_too_slow", Phase::Verify, error.to_string()).fatal()
+            }
+            ShellError::Unavailable { phase, message, hint } => {
+                Self::file("not_started", phase, message).fatal().or_hint(hint)
+            }
+        }
+    }
+
+    pub(super) fn timed_out() -> Self {
+        let mut trouble =
+            Self::file("transfer_timeout", Phase::Transfer, "not all was moved in time");
+        trouble.status = Status::Timeout;
+        trouble.fatal().hint("give it more time with --timeout, and go on with --resume")
+    }
+
+    pub(super) fn cancelled() -> Self {
+        let mut trouble = Self::file("cancelled", Phase::Transfer, "cancelled");
+        trouble.status = Status::Cancelled;
+        trouble.fatal()
+    }
+
+    /// What could not be done on the host, to what, and why.
+    pub(super) fn sftp(error: SftpError, what: &str, path: &[u8]) -> Self {
+        let doing = format!("cannot {what} {}", shown(path));
+        match &error {
+            SftpError::Lost { reason } => Self::lost(format!("{doing}: the link was lost: {reason}")),
+            SftpError::Stalled(_) => {
+                let mut trouble =
+                    Self::file("transfer_stalled", Phase::Transfer, format!("{doing}: {error}"));
+                trouble.status = Status::Timeout;
+                trouble.failure.retryable = true;
+                trouble.fatal()
+            }
+            SftpError::NotStarted { .. } => {
+                let trouble = Self::file("sftp_unavailable", Phase::Transfer, error.to_string());
+                trouble.fatal().hint("see whether the server has: Subsystem sftp internal-sftp")
+            }
+            SftpError::Protocol(_) => {
+                Self::file("protocol_error", Phase::Transfer, format!("{doing}: {error}")).fatal()
+            }
+            SftpError::Unsupported(_) => {
+                Self::file("unsupported", Phase::Transfer, format!("{doing}: {error}"))
+            }
+            SftpError::Status { code, message } => {
+                let (kind, why) = match code {
+                    StatusCode::NoSuchFile => ("not_found", "there is no such file or directory"),
+                    StatusCode::PermissionDenied => ("permission_denied", "permission denied"),
+                    _ => ("host_refused", message.as_str()),
+                };
+                let trouble = Self::file(kind, Phase::Transfer, format!("{doing}: {why}"));
+                match code {
+                    StatusCode::PermissionDenied => {
+                        trouble.hint("see who may do that there, or use --sudo")
+                    }
+                    _ => trouble,
+                }
+            }
+        }
+    }
+
+    pub(super) fn fatal(mut self) -> Self {
+        self.fatal = true;
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.failure.hint = Some(hint.into());
+        self
+    }
+
+    fn or_hint(mut self, hint: Option<String>) -> Self {
+        self.failure.hint = self.failure.hint.or(hint);
+        self
+    }
+}
+
+/// A path for people.
+pub(super) fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
