@@ -10,7 +10,7 @@ cd "$root"
 # Command, and the Debian package it comes from.
 readonly NEEDS=(
     sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin
-    zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox
+    dash:dash zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox
     sudo:sudo shellcheck:shellcheck pgrep:procps ss:iproute2 strace:strace
 )
 

@@ -11,6 +11,7 @@ mod config;
 mod docs;
 mod exec;
 mod fixtures;
+mod hosts_folder;
 mod known_hosts;
 mod layers;
 mod library;
