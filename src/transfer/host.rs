@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -114,10 +113,14 @@ impl<'a> Host<'a> {
                 Ok(found) => {
                     let found = found.into_iter().zip(wanted);
                     return Ok(found
-                        .map(|(found, wanted)| found.map_err(|why| Trouble::digest(why, wanted.path)))
+                        .map(|(found, wanted)| {
+                            found.map_err(|why| Trouble::digest(why, wanted.path))
+                        })
                         .collect());
                 }
-                Err(DigestError::Shell(error)) if !matches!(error, ShellError::Unavailable { .. }) => {
+                Err(DigestError::Shell(error))
+                    if !matches!(error, ShellError::Unavailable { .. }) =>
+                {
                     return Err(Trouble::shell(error));
                 }
                 Err(error) => {
@@ -265,11 +268,16 @@ impl<'a> Host<'a> {
                 Err(trouble)
             }
             Err(error) if error.is_failure() && !self.sftp.supports(Extension::PosixRename) => {
-                let message = format!("{} exists, and this server cannot replace a file in one step", shown(target));
+                let message = format!(
+                    "{} exists, and this server cannot replace a file in one step",
+                    shown(target)
+                );
                 Err(Trouble::file("not_atomic", Phase::Transfer, message)
                     .hint("remove it there first"))
             }
-            Err(error) => Err(self.cannot_write(error, "put a file into", path::parent(target)).await),
+            Err(error) => {
+                Err(self.cannot_write(error, "put a file into", path::parent(target)).await)
+            }
         }
     }
 
@@ -305,7 +313,10 @@ impl<'a> Host<'a> {
                 let message = format!("{} is there and not a directory", shown(dir));
                 Err(Trouble::file("not_directory", Phase::Transfer, message).fatal())
             }
-            None => Err(self.cannot_write(error, "make a directory in", path::parent(dir)).await.fatal()),
+            None => Err(self
+                .cannot_write(error, "make a directory in", path::parent(dir))
+                .await
+                .fatal()),
         }
     }
 
@@ -390,8 +401,8 @@ impl<'a> Host<'a> {
         }
         if error.is_failure() && self.sftp.supports(Extension::Statvfs) {
             if let Ok(space) = self.sftp.statvfs(dir).await {
-                let full = space.free_bytes < self.sftp.write_max() as u64
-                    || space.free_inodes == Some(0);
+                let full =
+                    space.free_bytes < self.sftp.write_max() as u64 || space.free_inodes == Some(0);
                 let (code, why, hint) = if space.read_only {
                     ("read_only", "the file system is read-only", "mount it writable there")
                 } else if full {

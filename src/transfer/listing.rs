@@ -49,11 +49,7 @@ impl Found {
 
 impl Listing {
     /// Adds a directory, which becomes `below`, with everything in it.
-    pub(super) async fn add(
-        &mut self,
-        host: &Host<'_>,
-        directory: Found,
-    ) -> Result<(), Trouble> {
+    pub(super) async fn add(&mut self, host: &Host<'_>, directory: Found) -> Result<(), Trouble> {
         let mut level = vec![directory];
         while !level.is_empty() {
             let mut next = Vec::new();
@@ -90,7 +86,8 @@ impl Listing {
         let mut names = BTreeSet::new();
         for entry in entries {
             let suspect = |why: &str| {
-                let message = format!("the host lists a name in {} that is {why}", shown(&dir.remote));
+                let message =
+                    format!("the host lists a name in {} that is {why}", shown(&dir.remote));
                 Trouble::file("suspect_name", Phase::Transfer, message)
                     .hint("the host may be hostile: look at that directory there")
             };
@@ -140,6 +137,27 @@ impl Listing {
             }
         }
         Ok(directories)
+    }
+}
+
+impl Listing {
+    /// Refuses what would land where something else does.
+    pub(super) fn refuse_clashes(&mut self) {
+        let mut taken: BTreeSet<RelativePath> =
+            self.directories.iter().map(|dir| dir.below.clone()).collect();
+        let mut clashes = Vec::new();
+        self.files.retain(|file| {
+            let free = taken.insert(file.below.clone());
+            if !free {
+                clashes.push(file.remote.clone());
+            }
+            free
+        });
+        for remote in clashes {
+            let message = format!("{} would land where another source does", shown(&remote));
+            let trouble = Trouble::file("name_clash", Phase::Transfer, message);
+            self.refused.push((remote, trouble.hint("move them one by one")));
+        }
     }
 }
 

@@ -4,13 +4,13 @@
 //! SHA-256 on the host, and renamed over the target in one step.
 
 mod batch;
+pub mod digest;
 mod download;
 mod elevate;
 mod host;
 mod landing;
-mod listing;
-pub mod digest;
 mod ledger;
+mod listing;
 mod local;
 mod meter;
 mod mode;
@@ -26,6 +26,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,7 @@ use crate::remote::{Direction, Transfer};
 use crate::retry::Sent;
 use crate::transport::Connection;
 use host::Host;
+use local::LocalError;
 use trouble::Trouble;
 
 /// What a transfer needs to know beside what is to be moved.
@@ -164,8 +166,7 @@ fn report(transferred: Transferred, ended: Option<Trouble>, transfer: &Transfer)
         (None, None) => (Status::Success, None),
         (None, Some(first)) => {
             let mismatch = failed.iter().find(|failure| failure.code == "checksum_mismatch");
-            let status =
-                if mismatch.is_some() { Status::ChecksumMismatch } else { Status::Failed };
+            let status = if mismatch.is_some() { Status::ChecksumMismatch } else { Status::Failed };
             let mut failure = mismatch.copied().unwrap_or(*first).clone();
             if transferred.files.len() > 1 {
                 let (count, all) = (failed.len(), transferred.files.len());
@@ -180,4 +181,14 @@ fn report(transferred: Transferred, ended: Option<Trouble>, transfer: &Transfer)
         Effect::Unknown => Sent::Unknown,
     };
     Report { status, effect, failure, transferred, sent, unsent: false, run_time: Duration::ZERO }
+}
+
+/// Does something that waits for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LocalError> + Send + 'static,
+) -> Result<T, Trouble> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(Trouble::local),
+        Err(_) => Err(Trouble::cancelled()),
+    }
 }

@@ -112,9 +112,13 @@ mod tests {
 
     #[test]
     fn joining() {
-        for (dir, name, expected) in
-            [("/a", "b", "/a/b"), ("/", "b", "/b"), (".", "b", "b"), ("a/", "b", "a/b"), ("a", "/b", "/b")]
-        {
+        for (dir, name, expected) in [
+            ("/a", "b", "/a/b"),
+            ("/", "b", "/b"),
+            (".", "b", "b"),
+            ("a/", "b", "a/b"),
+            ("a", "/b", "/b"),
+        ] {
             assert_eq!(join(dir.as_bytes(), name.as_bytes()), expected.as_bytes());
         }
     }

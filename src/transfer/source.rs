@@ -1,6 +1,8 @@
 //! Reading files of this machine, and proving that they stay the same while
 //! they are read.
 
+mod reader;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -9,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use sha2::{Digest, Sha256};
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use reader::Reader;
 
 use super::local::{LocalError, Root};
 
@@ -45,22 +48,6 @@ pub(crate) struct Identity {
     inode: u64,
     size: u64,
     mtime: (i64, i64),
-}
-
-/// Chunks of a file in order, each read ahead and hashed on the blocking pool.
-pub(crate) struct Reader {
-    source: Source,
-    chunk: usize,
-    end: u64,
-    ready: Bytes,
-    ahead: Option<JoinHandle<Result<Batch, LocalError>>>,
-    hash: Sha256,
-}
-
-struct Batch {
-    bytes: Bytes,
-    hash: Sha256,
-    next: u64,
 }
 
 /// The hash of the beginning of a file.
@@ -155,16 +142,7 @@ impl Source {
     /// Reads on from where `prefix` ends, in chunks of up to `chunk` bytes, to
     /// what was the end when it was opened.
     pub(crate) fn read(&self, prefix: Prefix, chunk: usize) -> Reader {
-        let mut reader = Reader {
-            source: self.clone(),
-            chunk: chunk.max(1),
-            end: self.identity.size,
-            ready: Bytes::new(),
-            ahead: None,
-            hash: prefix.hash,
-        };
-        reader.read_ahead(prefix.bytes);
-        reader
+        Reader::new(self.clone(), prefix, chunk)
     }
 
     /// Hashes the first `most` bytes, or all of them if there are fewer.
@@ -202,55 +180,6 @@ impl Prefix {
     /// Nothing yet.
     pub(crate) fn nothing() -> Self {
         Self { hash: Sha256::new(), bytes: 0 }
-    }
-}
-
-impl Reader {
-    /// The next chunk; `None` when all were read and the file is proven to be
-    /// what it was.
-    ///
-    /// # Errors
-    /// The file cannot be read, or has changed; nothing comes after that.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, LocalError> {
-        while self.ready.is_empty() {
-            let Some(ahead) = &mut self.ahead else { return Ok(None) };
-            let batch = ahead.await;
-            self.ahead = None;
-            let batch = batch.map_err(|error| self.source.error("read", stopped(error)))??;
-            self.hash = batch.hash;
-            self.ready = batch.bytes;
-            if !self.ready.is_empty() {
-                self.read_ahead(batch.next);
-            }
-        }
-        Ok(Some(self.ready.split_to(self.chunk.min(self.ready.len()))))
-    }
-
-    /// Has hashed all that was read, once there is nothing left to read.
-    pub(crate) fn hash(&self) -> &Sha256 {
-        &self.hash
-    }
-
-    fn read_ahead(&mut self, from: u64) {
-        let (source, end, mut hash) = (self.source.clone(), self.end, self.hash.clone());
-        let batch = BATCH.max(self.chunk);
-        self.ahead = Some(spawn_blocking(move || {
-            let wanted = usize::try_from(end.saturating_sub(from)).unwrap_or(batch).min(batch);
-            let bytes = read_at(&source.file, from, wanted);
-            let bytes = bytes.map_err(|error| source.error("read", error))?;
-            if bytes.len() < wanted {
-                return Err(LocalError::Changed(source.path));
-            }
-            if bytes.is_empty() {
-                source.unchanged()?;
-            }
-            hash.update(&bytes);
-            let next = from + bytes.len() as u64;
-            Ok(Batch { bytes: bytes.into(), hash, next })
-        }));
     }
 }
 

@@ -33,6 +33,13 @@ impl Trouble {
         trouble
     }
 
+    /// The file has other content than the caller wants.
+    pub(super) fn unexpected(path: &[u8], expected: &str, actual: &str) -> Self {
+        let mut trouble = Self::mismatch(path, expected, actual);
+        trouble.failure.retryable = false;
+        trouble
+    }
+
     /// The link, or what serves files on the host, is gone.
     pub(super) fn lost(message: impl Into<String>) -> Self {
         let mut trouble = Self::file("connection_lost", Phase::Transfer, message);
@@ -86,7 +93,9 @@ impl Trouble {
     pub(super) fn sftp(error: SftpError, what: &str, path: &[u8]) -> Self {
         let doing = format!("cannot {what} {}", shown(path));
         match &error {
-            SftpError::Lost { reason } => Self::lost(format!("{doing}: the link was lost: {reason}")),
+            SftpError::Lost { reason } => {
+                Self::lost(format!("{doing}: the link was lost: {reason}"))
+            }
             SftpError::Stalled(_) => {
                 let mut trouble =
                     Self::file("transfer_stalled", Phase::Transfer, format!("{doing}: {error}"));

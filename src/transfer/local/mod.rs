@@ -5,6 +5,8 @@
 //! every step is taken from an open directory, and none follows a link.
 
 mod error;
+mod found;
+mod link;
 mod part;
 mod relative;
 mod root;
@@ -12,10 +14,12 @@ mod sink;
 mod target;
 
 pub(crate) use error::LocalError;
+pub(crate) use found::Found;
+pub(crate) use link::Link;
 pub(crate) use part::Part;
 pub(crate) use relative::{RelativePath, SuspectName, check_name};
-pub(crate) use root::{Found, Link, Root};
-pub(crate) use sink::Sink;
+pub(crate) use root::Root;
+pub(crate) use sink::{Sink, Written};
 pub(crate) use target::Target;
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, fchown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
@@ -32,14 +33,20 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// An empty file that is to become `target`.
+    /// An empty file that is to become `target`. `note` is told its path before
+    /// it is there.
     ///
     /// # Errors
-    /// It cannot be created.
-    pub(crate) fn create(target: Target, permissions: Permissions) -> Result<Self, LocalError> {
-        let random = |error| LocalError::io("name a file beside", &target.path(), error);
-        let name = part_name(target.name.as_bytes()).map_err(random)?;
+    /// It cannot be created, or not be noted.
+    pub(crate) fn create(
+        target: Target,
+        permissions: Permissions,
+        note: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<Self, LocalError> {
+        let naming = |error| LocalError::io("name a file beside", &target.path(), error);
+        let name = part_name(target.name.as_bytes()).map_err(naming)?;
         let name = OsStr::from_bytes(&name).to_owned();
+        note(&target.dir.path().join(&name)).map_err(naming)?;
         let (mode, by_system) = match (permissions, &target.existing) {
             (Permissions::Exactly(mode), _) => (mode, false),
             (Permissions::Usual(_), Some(existing)) => (existing.mode, false),
@@ -52,8 +59,8 @@ impl Part {
         if by_system {
             let made = part.file.metadata();
             part.mode = made.map_err(|error| part.error("look at", error))?.mode() & 0o777;
-            set(&part.file, &part.path(), Some(MODE), None)?;
         }
+        set(&part.file, &part.path(), Some(MODE), None)?;
         // Where the file system knows no locks, only `take_over` is less careful.
         let _ = part.file.try_lock();
         Ok(part)
@@ -87,7 +94,7 @@ impl Part {
             return Err(not_ours("another transfer is writing it"));
         }
         // Only a file of the wanted name and place shows which mode it gets.
-        let mode = Self::create(target.clone(), permissions)?.mode;
+        let mode = Self::create(target.clone(), permissions, |_| Ok(()))?.mode;
         set(&file, &path, Some(MODE), None)?;
         Ok(Self { target, name, file, mode, length: found.len(), remove: true })
     }
@@ -156,10 +163,14 @@ impl Part {
         self.target.dir.sync()
     }
 
-    /// Leaves it for a later transfer to take over. Says where.
-    pub(crate) fn keep(mut self) -> PathBuf {
+    /// Leaves it for a later transfer to take over, should it not be finished.
+    pub(crate) fn keep(&mut self) {
         self.remove = false;
-        self.path()
+    }
+
+    /// Removes it.
+    pub(crate) fn discard(mut self) {
+        self.remove = true;
     }
 
     fn error(&self, doing: &'static str, error: std::io::Error) -> LocalError {

@@ -1,49 +1,23 @@
 //! A directory, and what is below it without following a link.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::{File, FileTimes, Permissions};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, Stat};
-use rustix::fs::{mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode};
+use rustix::fs::{mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::super::part_name::part_name;
-use super::{LocalError, RelativePath};
+use super::{Found, LocalError, RelativePath};
 
 /// An open directory. Whatever happens to its path, this stays the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
-    dir: Arc<File>,
-    path: PathBuf,
-}
-
-/// What there is under a name; a link is not followed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    /// What kind of file it is.
-    pub(crate) kind: FileType,
-    /// Its permission bits, without setuid, setgid and sticky.
-    pub(crate) mode: u32,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// When it was modified.
-    pub(crate) mtime: SystemTime,
-    /// Its owner and its group.
-    pub(crate) owner: (u32, u32),
-}
-
-/// What became of a symbolic link that was to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// It is there.
-    Made,
-    /// It would lead out of the directory: nothing was made.
-    Unsafe,
+    pub(super) dir: Arc<File>,
+    pub(super) path: PathBuf,
 }
 
 impl Root {
@@ -80,32 +54,38 @@ impl Root {
     /// # Errors
     /// It is not there, or a link or a file is in the way.
     pub(crate) fn enter(&self, below: &RelativePath) -> Result<Self, LocalError> {
-        below.names().try_fold(self.clone(), |dir, name| {
-            dir.step(name).map_err(|error| dir.not_entered(name, error))
-        })
+        let mut at = self.clone();
+        for name in below.names() {
+            let dir = at.step(name).map_err(|error| at.not_entered(name, error))?;
+            at.go(name, dir);
+        }
+        Ok(at)
     }
 
     /// A directory below this one; whatever is missing of it is made, with these
-    /// permission bits as far as the umask leaves them, and always those that
-    /// its owner needs to fill it.
+    /// permission bits and those that its owner needs to fill it, as far as the
+    /// umask leaves them.
     ///
     /// # Errors
     /// It cannot be made, or a link or a file is in the way.
     pub(crate) fn make_dir(&self, below: &RelativePath, mode: u32) -> Result<Self, LocalError> {
         let mode = Mode::from_raw_mode((mode & 0o777 | 0o700) as RawMode);
-        below.names().try_fold(self.clone(), |dir, name| {
-            let mut entered = dir.step(name);
-            if let Err(Errno::NOENT) = entered {
-                match mkdirat(&dir.dir, name, mode) {
-                    Ok(()) | Err(Errno::EXIST) => entered = dir.step(name),
+        let mut at = self.clone();
+        for name in below.names() {
+            let mut dir = at.step(name);
+            if let Err(Errno::NOENT) = dir {
+                match mkdirat(&at.dir, name, mode) {
+                    Ok(()) | Err(Errno::EXIST) => dir = at.step(name),
                     Err(error) => {
-                        let path = dir.path.join(name);
+                        let path = at.path.join(name);
                         return Err(LocalError::io("make the directory", &path, error));
                     }
                 }
             }
-            entered.map_err(|error| dir.not_entered(name, error))
-        })
+            let dir = dir.map_err(|error| at.not_entered(name, error))?;
+            at.go(name, dir);
+        }
+        Ok(at)
     }
 
     /// Gives the directory exactly these permission bits, and this time.
@@ -181,7 +161,7 @@ impl Root {
         made.map(File::from).map_err(|error| LocalError::io("create", &self.path.join(name), error))
     }
 
-    /// Renames within this directory, and makes that durable.
+    /// Renames within this directory, in place of what is there.
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), LocalError> {
         renameat(&self.dir, from, &self.dir, to).map_err(|error| match error {
             Errno::ISDIR => LocalError::Directory(self.path.join(to)),
@@ -203,44 +183,14 @@ impl Root {
         let _ = unlinkat(&self.dir, name, AtFlags::empty());
     }
 
-    /// What a symbolic link of this directory says.
-    ///
-    /// # Errors
-    /// It is not there, or not a link.
-    pub(crate) fn read_link(&self, name: &OsStr) -> Result<Vec<u8>, LocalError> {
-        let target = readlinkat(&self.dir, name, Vec::new());
-        let io = |error| LocalError::io("read the link", &self.path.join(name), error);
-        target.map(|target| CStr::to_bytes(&target).to_vec()).map_err(io)
-    }
-
-    /// Makes a symbolic link at `below`, in place of a link or a file there, if
-    /// it stays within this directory.
-    ///
-    /// # Errors
-    /// The directory for it is not there, or one is in its place.
-    pub(crate) fn link(&self, below: &RelativePath, target: &[u8]) -> Result<Link, LocalError> {
-        let Some((above, name)) = below.split_last() else {
-            return Err(LocalError::Directory(self.path.clone()));
-        };
-        if !stays_within(above.names().count(), target) {
-            return Ok(Link::Unsafe);
-        }
-        let dir = self.enter(&above)?;
-        let io = |error| LocalError::io("make the link", &dir.path.join(name), error);
-        let making = part_name(name.as_bytes()).map_err(io)?;
-        let making = OsStr::from_bytes(&making);
-        symlinkat(target, &dir.dir, making).map_err(|error| io(error.into()))?;
-        let renamed = dir.rename(making, name);
-        if renamed.is_err() {
-            dir.remove(making);
-        }
-        renamed.map(|()| Link::Made)
-    }
-
-    fn step(&self, name: &OsStr) -> Result<Self, Errno> {
+    fn step(&self, name: &OsStr) -> Result<File, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = openat(&self.dir, name, flags, Mode::empty())?;
-        Ok(Self { dir: Arc::new(dir.into()), path: self.path.join(name) })
+        openat(&self.dir, name, flags, Mode::empty()).map(File::from)
+    }
+
+    fn go(&mut self, name: &OsStr, dir: File) {
+        self.dir = Arc::new(dir);
+        self.path.push(name);
     }
 
     fn not_entered(&self, name: &OsStr, error: Errno) -> LocalError {
@@ -251,35 +201,6 @@ impl Root {
             }
             (Errno::NOTDIR, _) => LocalError::NotDirectory(path),
             _ => LocalError::io("open", &path, error),
-        }
-    }
-}
-
-impl Found {
-    // These numbers have other widths on other systems.
-    #[allow(clippy::unnecessary_cast)]
-    fn of(stat: &Stat) -> Self {
-        let seconds = stat.st_mtime as i64;
-        let whole = Duration::from_secs(seconds.unsigned_abs());
-        let epoch = SystemTime::UNIX_EPOCH;
-        let mtime = if seconds < 0 { epoch.checked_sub(whole) } else { epoch.checked_add(whole) };
-        let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec as u64);
-        Self {
-            kind: FileType::from_raw_mode(stat.st_mode),
-            mode: stat.st_mode as u32 & 0o777,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: mtime.and_then(|time| time.checked_add(nanoseconds)).unwrap_or(epoch),
-            owner: (stat.st_uid, stat.st_gid),
-        }
-    }
-
-    /// Refuses everything but a regular file.
-    pub(crate) fn must_be_regular(&self, path: &Path) -> Result<(), LocalError> {
-        match self.kind {
-            FileType::RegularFile => Ok(()),
-            FileType::Directory => Err(LocalError::Directory(path.into())),
-            FileType::Symlink => Err(LocalError::Symlink(path.into())),
-            _ => Err(LocalError::NotRegular(path.into())),
         }
     }
 }
@@ -300,18 +221,4 @@ pub(super) fn set(
         set.map_err(|error| LocalError::io("set the time of", path, error))?;
     }
     Ok(())
-}
-
-/// Whether a link in a directory so far below the root stays within the root.
-/// `..` counts only in front: after a name it would go up from wherever that
-/// name, which may be a link itself, leads.
-fn stays_within(depth: usize, target: &[u8]) -> bool {
-    let mut names = target.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
-    let up = names.clone().take_while(|name| *name == b"..").count();
-    let rest_goes_down = names.by_ref().skip(up).all(|name| name != b"..");
-    !target.is_empty()
-        && !target.starts_with(b"/")
-        && !target.contains(&0)
-        && up <= depth
-        && rest_goes_down
 }

@@ -6,7 +6,7 @@ use super::super::trouble::{Trouble, shown};
 use super::super::walk::Kind;
 use super::Upload;
 use super::file::times;
-use crate::outcome::{FileOutcome, Phase};
+use crate::outcome::Phase;
 use crate::sftp::Attributes;
 
 impl Upload<'_> {

@@ -13,12 +13,12 @@ use sha2::Digest as _;
 use super::super::digest::{Digest, Wanted};
 use super::super::host::{Host, IN_FLIGHT, hex};
 use super::super::mode::Permissions;
-use super::super::path;
 use super::super::source::{Prefix, Reader, Source};
 use super::super::target::{self, Target};
 use super::super::trouble::{Trouble, shown};
 use super::super::walk::{Entry, Kind};
-use super::{Failed, Upload, blocking};
+use super::super::{blocking, path};
+use super::{Failed, Upload};
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, File, Open as How, SftpError, Times};
 
@@ -55,7 +55,8 @@ impl Upload<'_> {
         let same_size = |job: &&mut Job<'_>| job.target.size() == Some(job.source.size());
         let candidates: Vec<&mut Job<'_>> = jobs.iter_mut().filter(same_size).collect();
         let paths: Vec<Vec<u8>> = candidates.iter().map(|job| job.target.path.clone()).collect();
-        let wanted: Vec<Wanted<'_>> = paths.iter().map(|path| Wanted { path, first: None }).collect();
+        let wanted: Vec<Wanted<'_>> =
+            paths.iter().map(|path| Wanted { path, first: None }).collect();
         let (there, here) = futures_util::future::join(
             self.host.digests(&wanted),
             join_all(candidates.iter().map(|job| self.sha256(&job.source, u64::MAX))),
@@ -114,9 +115,10 @@ impl Upload<'_> {
         part.clone_from(&name);
         job.resumed_from = prefix.bytes;
         host.meter.moved(prefix.bytes);
-        let chunk = host.pace.as_ref().map_or(host.sftp.write_max(), |pace| {
-            pace.packet(host.sftp.write_max())
-        });
+        let chunk = host
+            .pace
+            .as_ref()
+            .map_or(host.sftp.write_max(), |pace| pace.packet(host.sftp.write_max()));
         let from = prefix.bytes;
         let mut reader = job.source.read(prefix, chunk);
         let dir = path::parent(&job.target.path);
@@ -139,7 +141,7 @@ impl Upload<'_> {
         match &host.transfer.sha256 {
             Some(expected) if *expected != sha256 => {
                 let local = job.source.path().as_os_str().as_bytes();
-                Err(Trouble::mismatch(local, expected, &sha256))
+                Err(Trouble::unexpected(local, expected, &sha256))
             }
             _ => Ok(sha256),
         }
@@ -147,10 +149,7 @@ impl Upload<'_> {
 
     /// Goes on with what an interrupted transfer of the same file left, as far
     /// as it is proven to be its beginning.
-    async fn taken_over(
-        &self,
-        job: &Job<'_>,
-    ) -> Result<Option<(Vec<u8>, File, Prefix)>, Trouble> {
+    async fn taken_over(&self, job: &Job<'_>) -> Result<Option<(Vec<u8>, File, Prefix)>, Trouble> {
         let host = self.host;
         let source = job.source.path().as_os_str().as_bytes();
         let Some(part) = host.leftover(&job.target.path, source) else { return Ok(None) };

@@ -9,14 +9,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::task::spawn_blocking;
 
 use super::host::Host;
 use super::landing::{Place, Present};
-use super::local::LocalError;
 use super::trouble::Trouble;
 use super::walk::{Entry, Kind, Landings, Tree};
-use super::{batch, path};
+use super::{batch, blocking, path};
 use crate::outcome::{FileOutcome, Phase};
 
 /// What goes where.
@@ -143,15 +141,5 @@ fn size(entry: &Entry) -> u64 {
     match entry.kind {
         Kind::File { size, .. } => size,
         _ => 0,
-    }
-}
-
-/// Does something that waits for the disk.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LocalError> + Send + 'static,
-) -> Result<T, Trouble> {
-    match spawn_blocking(work).await {
-        Ok(done) => done.map_err(Trouble::local),
-        Err(_) => Err(Trouble::cancelled()),
     }
 }
