@@ -96,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn transfers_are_a_family_and_found_by_their_files() {
+        let line = br#"{"event":"file.result","action":{"kind":"upload","remote":"/opt/"},"result":{"transfer":{"items":[{"path":"/opt/a.tar","sha256":"abcd"}]}}}"#;
+        let entry = Entry::parse(line).unwrap();
+        for (event, text) in [("file", "a.tar"), ("file.result", "abcd"), ("file.", "upload")] {
+            let filter = Filter { event: some(event), text: some(text), ..Filter::default() };
+            assert!(filter.matches(&entry), "{filter:?}");
+        }
+        assert!(!Filter { event: some("exec"), ..Filter::default() }.matches(&entry));
+    }
+
+    #[test]
     fn since_includes_and_until_excludes_its_moment() {
         let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
         let (same, later) = ("2026-11-21T02:40:00.5Z", "2026-11-21T02:40:01Z");

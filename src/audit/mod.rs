@@ -42,8 +42,8 @@ pub use filter::Filter;
 pub use log::{AuditLog, Options, Receipt};
 pub use reader::{Entry, Reader};
 pub use record::{
-    ActionFacts, ActionKind, ActorFacts, DecisionFacts, Event, Kind, OpId, Record, ResultFacts,
-    SshFacts, TargetFacts,
+    ActionFacts, ActionKind, ActorFacts, DecisionFacts, Event, FileFacts, Kind, OpId, Record,
+    ResultFacts, SshFacts, TargetFacts, TransferFacts,
 };
 pub use redaction::Redact;
 pub use tail::{Follower, tail};

@@ -1,5 +1,7 @@
 //! What one record says. The writer adds when, where and the chain.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use self::files::{FileFacts, TransferFacts};
 use super::escape::escape_json;
 use crate::ids::{RunId, VmId};
 use crate::outcome::{Kill, Phase, Status};
@@ -382,6 +385,9 @@ pub struct ResultFacts {
     pub out_sha256: Option<String>,
     /// Whether more output came than was kept.
     pub truncated: bool,
+    /// What became of the files of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferFacts>,
     /// How the process tree ended, when it was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kill: Option<Kill>,
@@ -407,6 +413,7 @@ impl ResultFacts {
             out_bytes: 0,
             out_sha256: None,
             truncated: false,
+            transfer: None,
             kill: None,
             recovered: false,
         }

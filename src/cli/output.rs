@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::failure::Failure;
 use super::signals::Interrupted;
@@ -110,7 +112,8 @@ impl OutputArgs {
             grace,
             rerun,
         };
-        match self.mode() {
+        let quiet = style.quiet;
+        let view: Box<dyn View> = match self.mode() {
             Output::Gather => Box::new(Gathered::new(style)),
             Output::Json => Box::new(Document),
             Output::Ndjson => Box::new(EventLines),
@@ -120,7 +123,9 @@ impl OutputArgs {
             }
             Output::Stream => Box::new(Labelled::new(style)),
             Output::Summary => Box::new(Summary::new(style)),
-        }
+        };
+        let for_programs = matches!(self.mode(), Output::Json | Output::Ndjson);
+        if quiet || for_programs { view } else { Terminal::progress(view) }
     }
 
     /// The exit code that the results call for.
@@ -140,6 +145,9 @@ impl OutputArgs {
     }
 }
 
+/// After how long without an event a view is told that time passes.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Shows a run as it goes. A reader of our output that goes away stops it, as
 /// it stops ssh.
 pub(super) async fn follow(
@@ -149,12 +157,18 @@ pub(super) async fn follow(
     let (run, cancel) = (handle.id(), handle.canceller());
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut broken = None;
-    while let Some(event) = handle.next_event().await {
-        if broken.is_some() {
+    loop {
+        let event = tokio::time::timeout(TICK, handle.next_event()).await;
+        if broken.is_some() && !matches!(event, Ok(None)) {
             continue;
         }
         let mut streams = Streams { out: &mut out, err: &mut err };
-        if let Err(error) = view.event(&event, &mut streams) {
+        let shown = match event {
+            Ok(Some(event)) => view.event(&event, &mut streams),
+            Ok(None) => break,
+            Err(_) => view.tick(Timestamp::now(), &mut streams),
+        };
+        if let Err(error) = shown {
             cancel.cancel();
             broken = Some(error);
         }

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,16 @@ pub(super) fn cancel_on_signal(
     Ok(interrupted)
 }
 
+/// Whether there is a line of ours on stderr, which must not be drawn over.
+pub(super) fn told() -> bool {
+    TOLD.load(Ordering::SeqCst)
+}
+
+/// Signals are the whole process's, and so is what was said of them.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
 /// A line on stderr, whoever reads it.
 fn tell(text: &str) {
+    TOLD.store(true, Ordering::SeqCst);
     let _ = writeln!(std::io::stderr(), "interrupted: {text}");
 }

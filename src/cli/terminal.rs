@@ -1,15 +1,17 @@
 //! The person at the other end, if there is one.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
 use rustix::process::{Signal, getpid, kill_process};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::signals;
 use crate::prompt::{PromptError, Prompter};
-use crate::report::Palette;
+use crate::report::{Palette, Progress, Size, View};
 
 /// When colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +43,7 @@ impl Terminal {
     /// The colours for a stream that is a terminal or not.
     pub(super) fn palette(color: Color, terminal: bool) -> Palette {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let dumb = Self::dumb();
         let coloured = match color {
             Color::Always => true,
             Color::Never => false,
@@ -50,6 +52,33 @@ impl Terminal {
         };
         if coloured { Palette::ANSI } else { Palette::PLAIN }
     }
+
+    /// Bars around a view, where stderr is a terminal that can move its cursor.
+    pub(super) fn progress(view: Box<dyn View>) -> Box<dyn View> {
+        if !Self::stderr() || Self::dumb() {
+            return view;
+        }
+        let size = || {
+            let size = tcgetwinsize(io::stderr()).ok().filter(|_| !signals::told())?;
+            Some(Size { width: size.ws_col, height: size.ws_row })
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+        let blocks = has_blocks(locale);
+        Box::new(Progress::new(view, blocks, Box::new(size)))
+    }
+
+    /// Whether it only ever writes on.
+    fn dumb() -> bool {
+        std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+    }
+}
+
+/// Whether the locale is one with UTF-8. The first of its variables that is not
+/// empty decides (POSIX, 8.2).
+fn has_blocks(locale: impl IntoIterator<Item = OsString>) -> bool {
+    let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 impl Prompter for Terminal {
@@ -160,6 +189,18 @@ mod tests {
             Typed::Interrupt => None,
             Typed::Line(line) => Some(String::from_utf8(line.to_vec()).unwrap()),
         })
+    }
+
+    #[test]
+    fn the_locale_says_what_can_be_shown() {
+        let check = |locale: &[&str], expected| {
+            assert_eq!(has_blocks(locale.iter().map(OsString::from)), expected, "{locale:?}");
+        };
+        check(&["C.UTF-8"], true);
+        check(&["", "pl_PL.utf8"], true);
+        check(&["C", "", "en_US.UTF-8"], false);
+        check(&["en_US.ISO-8859-1"], false);
+        check(&[], false);
     }
 
     #[test]

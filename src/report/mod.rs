@@ -3,7 +3,7 @@
 //!
 //! A [`View`] follows a run: [`Single`] for one host, [`Labelled`], [`Gathered`],
 //! [`Summary`] and [`Endings`] for people with many, [`Document`] and
-//! [`EventLines`] for programs.
+//! [`EventLines`] for programs. [`Progress`] adds bars to those for people.
 
 pub mod exit;
 
@@ -16,6 +16,7 @@ mod gather;
 mod labelled;
 mod lines;
 mod measure;
+mod progress;
 mod single;
 mod style;
 mod summary;
@@ -37,10 +38,13 @@ pub use gather::Gathered;
 #[cfg(feature = "cli")]
 pub(crate) use json::write_line as write_json;
 pub use labelled::Labelled;
+pub use progress::{Measure, Progress, Size};
 pub use schema::schema;
 pub use single::Single;
 pub use style::{Palette, Rerun, Style};
 pub use summary::Summary;
+
+use jiff::Timestamp;
 
 use crate::event::Event;
 use crate::ids::{RunId, VmId};
@@ -62,6 +66,15 @@ pub trait View: Send {
     /// # Errors
     /// Those of the streams.
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()>;
+
+    /// Shows that time passes: nothing has happened for about a second.
+    ///
+    /// # Errors
+    /// Those of the streams.
+    fn tick(&mut self, now: Timestamp, to: &mut Streams<'_>) -> io::Result<()> {
+        let _ = (now, to);
+        Ok(())
+    }
 
     /// Shows what is shown at the end. `results` are those of all hosts, in the
     /// plan's order.

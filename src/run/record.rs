@@ -1,6 +1,8 @@
 //! Making facts durable: an attempt before it is made, a result before it is
 //! told.
 
+mod files;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -70,6 +72,9 @@ impl Recorder {
         let (_, closing) = events(&plan.action);
         let mut record = self.record(closing, plan, host, op);
         tell(&mut record, result);
+        if let (Some(facts), Some(moved)) = (&mut record.result, &result.transfer) {
+            facts.transfer = Some(files::facts(moved, &self.redactor));
+        }
         log.append(record).await.map_err(|error| audit_failure(&error))?;
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use orchestrator::audit::{
-    AuditError, AuditLog, Defect, Event, Filter, Follower, Format, Record, VerifyOptions, tail,
-    verify,
+    AuditError, AuditLog, Defect, Event, FileFacts, Filter, Follower, Format, Record,
+    TransferFacts, VerifyOptions, tail, verify,
 };
 use orchestrator::outcome::Status;
 
@@ -285,4 +285,67 @@ fn the_document_names_every_status_and_format() {
     for format in Format::ALL {
         assert!(text.contains(&format!("| `{format}` |")), "{format}");
     }
+}
+
+#[test]
+fn the_document_names_every_event_and_every_member_of_a_transfer() {
+    let text = include_str!("../../docs/audit-format.md");
+    for event in ["exec", "file", "session", "hostkey"] {
+        for step in ["attempt", "result"] {
+            assert!(text.contains(&format!("`{event}.{step}`")), "{event}.{step}");
+        }
+    }
+    let section = text.split("`result.transfer` holds").nth(1).unwrap();
+    let section = section.split("### Events").next().unwrap();
+    let sha256 = Some("ab".repeat(32));
+    let file = FileFacts {
+        path: "/a".into(),
+        bytes: 1,
+        sha256: sha256.clone(),
+        unchanged: true,
+        error_class: Some("x".into()),
+    };
+    let facts = TransferFacts {
+        skipped: 1,
+        sha256: sha256.clone(),
+        manifest_sha256: sha256,
+        items: vec![file],
+        items_omitted: 1,
+        ..TransferFacts::default()
+    };
+    let facts = serde_json::to_value(facts).unwrap();
+    for member in facts.as_object().unwrap().keys() {
+        assert!(section.contains(&format!("| `{member}` |")), "{member}");
+    }
+    for member in facts["items"][0].as_object().unwrap().keys() {
+        assert!(section.contains(&format!("`{member}`")), "{member}");
+    }
+}
+
+#[test]
+fn a_transfer_is_recorded_whatever_its_files_are_called() {
+    let place = Place::new();
+    let log = place.open();
+    let (_, op) = attempt("");
+    let mut record = result(op, Status::Success);
+    record.event = Event::FileResult;
+    let item = |name: &str| FileFacts {
+        path: format!("/srv/{name}"),
+        bytes: 1,
+        sha256: Some("ab".repeat(32)),
+        unchanged: false,
+        error_class: None,
+    };
+    let transfer = TransferFacts {
+        items: vec![item("a\u{1b}[2J\n"), item("hunter2")],
+        ..TransferFacts::default()
+    };
+    record.result.as_mut().unwrap().transfer = Some(transfer);
+    log.append_blocking(record).unwrap();
+    log.close_blocking().unwrap();
+    let entry = &entries(&place.log)[0];
+    assert_eq!(entry.text("/result/transfer/items/0/path"), Some("/srv/a\u{1b}[2J\n"));
+    assert!(!entry.raw().contains('\u{1b}') && !entry.raw().contains("hunter2"));
+    let redacted = serde_json::json!(["/result/transfer/items/1/path"]);
+    assert_eq!(entry.value()["redactions"], redacted);
 }

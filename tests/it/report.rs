@@ -67,3 +67,20 @@ fn the_documented_examples_are_true() {
         assert_eq!(row[2], exit::table(&[result]).to_string(), "{what}");
     }
 }
+
+#[test]
+fn transfers_always_have_the_tables_code() {
+    let documented = rows("| What happened | One literal host | Table |");
+    let examples = [
+        ("`", Status::Success),
+        ("`, the disk there is full", Status::Failed),
+        (" --timeout 5`, it takes longer", Status::Timeout),
+        ("`, its digest there is another", Status::ChecksumMismatch),
+        ("`, the link is lost while it is put in place", Status::Unknown),
+    ];
+    for (what, status) in examples {
+        let what = format!("`push vm01 a.tar /opt/{what}");
+        let row = documented.iter().find(|row| row[0] == what).unwrap();
+        assert_eq!(row[1..], ["–", &exit::table(&[result(status, None)]).to_string()], "{what}");
+    }
+}

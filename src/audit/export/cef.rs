@@ -24,6 +24,11 @@ pub(super) fn render(entry: &Entry) -> String {
     }
     put("duser", text("/target/user"));
     put("act", super::operation(entry));
+    if let Some(file) = super::file(entry) {
+        put("filePath", Some(file.path.to_owned()));
+        put("fsize", file.bytes.map(|bytes| bytes.to_string()));
+        put("fileHash", file.sha256.map(str::to_owned));
+    }
     put("outcome", text("/result/status"));
     put("reason", text("/result/message").or_else(|| text("/reason")));
     let labelled = [
@@ -80,7 +85,7 @@ fn in_extension(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, hostile};
+    use super::super::tests::{ended, entry, hostile, upload};
     use super::*;
     use serde_json::json;
 
@@ -93,6 +98,21 @@ mod tests {
         assert!(line.contains("cn1Label=exitCode cn1=3"));
         assert!(!head[7].contains(" user_id=boss"), "{line}");
         assert!(head[7].contains("user_id\\=boss"), "{line}");
+    }
+
+    #[test]
+    fn a_file_has_its_path_size_and_digest() {
+        let line = render(&entry(&upload()));
+        let sha256 = "ab".repeat(32);
+        assert!(line.contains("|file.result|success|2|"), "{line}");
+        assert!(
+            line.contains(&format!(
+                " act=upload:a.tar -> /opt/ filePath=/opt/a.tar fsize=5 fileHash={sha256} "
+            )),
+            "{line}"
+        );
+        let line = render(&entry(&ended("upload", "checksum_mismatch", "no")));
+        assert!(line.contains("|checksum_mismatch|8|") && line.contains(" filePath=/opt/ "));
     }
 
     #[test]

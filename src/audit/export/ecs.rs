@@ -8,6 +8,9 @@ use crate::audit::reader::Entry;
 pub(super) fn render(entry: &Entry) -> Value {
     let value = |pointer: &str| entry.value().pointer(pointer).cloned().unwrap_or_default();
     let address = super::address(entry);
+    let file = super::file(entry);
+    // What moves files is no process of the host's.
+    let command_line = super::operation(entry).filter(|_| file.is_none());
     let nanos = value("/result/dur_ms").as_u64().map(|millis| millis.saturating_mul(1_000_000));
     let document = json!({
         "@timestamp": value("/ts"),
@@ -34,11 +37,16 @@ pub(super) fn render(entry: &Entry) -> Value {
             "port": address.and_then(|(_, port)| port),
         },
         "process": {
-            "command_line": super::operation(entry),
+            "command_line": command_line,
             "args": value("/action/argv"),
             "working_directory": value("/action/cwd"),
             "exit_code": value("/result/exit"),
         },
+        "file": file.map(|file| json!({
+            "path": file.path,
+            "size": file.bytes,
+            "hash": {"sha256": file.sha256},
+        })),
         "rule": {"name": value("/decision/rule")},
         "error": {"code": value("/result/error_class"), "message": value("/result/message")},
         "trace": {"id": value("/run_id")},
@@ -50,6 +58,7 @@ fn category(entry: &Entry) -> &'static str {
     match (entry.event(), entry.text("/result/status")) {
         (_, Some("auth_failed")) => "authentication",
         (event, _) if event.starts_with("exec.") => "process",
+        (event, _) if event.starts_with("file.") => "file",
         (event, _) if event.starts_with("session.") => "session",
         _ => "configuration",
     }
@@ -58,6 +67,12 @@ fn category(entry: &Entry) -> &'static str {
 fn kind(entry: &Entry) -> &'static str {
     match entry.text("/result/status") {
         Some("policy_denied" | "rate_limited" | "host_key_rejected") => "denied",
+        // Beside a file there is no start and no end.
+        _ if entry.event() == "file.result" => match entry.text("/action/kind") {
+            Some("download") => "access",
+            _ => "change",
+        },
+        _ if entry.event() == "file.attempt" => "info",
         _ if entry.event().ends_with(".result") => "end",
         _ if entry.event().ends_with(".attempt") => "start",
         _ => "info",
@@ -85,7 +100,7 @@ fn is_empty(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, hostile};
+    use super::super::tests::{ended, entry, hostile, upload};
     use super::*;
 
     #[test]
@@ -99,6 +114,26 @@ mod tests {
         assert_eq!(document["process"]["command_line"], record["action"]["command"]);
         assert_eq!(document["host"]["ip"], "::1");
         assert_eq!(document["event"]["original"], record.to_string());
+    }
+
+    #[test]
+    fn a_file_is_one() {
+        let document = render(&entry(&upload()));
+        assert_eq!(document["event"]["category"], json!(["file"]));
+        assert_eq!(document["event"]["type"], json!(["change"]));
+        assert_eq!(
+            document["file"],
+            json!({"path": "/opt/a.tar", "size": 5, "hash": {"sha256": "ab".repeat(32)}})
+        );
+        assert_eq!(document.get("process"), None);
+        let download = render(&entry(&ended("download", "failed", "no")));
+        assert_eq!(download["event"]["type"], json!(["access"]));
+        assert_eq!(download["event"]["outcome"], "failure");
+        assert_eq!(download["file"], json!({"path": "/opt/"}));
+        let mut attempt = upload();
+        attempt["event"] = "file.attempt".into();
+        attempt.as_object_mut().unwrap().shift_remove("result");
+        assert_eq!(render(&entry(&attempt))["event"]["type"], json!(["info"]));
     }
 
     #[test]

@@ -92,6 +92,30 @@ fn operation(entry: &Entry) -> Option<String> {
     })
 }
 
+/// What is known of a file that was moved.
+struct File<'a> {
+    /// Its path on the host, or what was given as such.
+    path: &'a str,
+    bytes: Option<u64>,
+    sha256: Option<&'a str>,
+}
+
+/// The file that a record is about; of several, the path they were moved to or
+/// from and their size together.
+fn file(entry: &Entry) -> Option<File<'_>> {
+    if !entry.event().starts_with("file.") {
+        return None;
+    }
+    let transfer = entry.value().pointer("/result/transfer");
+    let one = transfer.filter(|transfer| transfer["files"] == 1);
+    let path = one.and_then(|one| one["items"][0]["path"].as_str());
+    Some(File {
+        path: path.or_else(|| entry.text("/action/remote"))?,
+        bytes: transfer.and_then(|transfer| transfer["bytes"].as_u64()),
+        sha256: one.and_then(|one| one["sha256"].as_str()),
+    })
+}
+
 /// Whether the record closes an action, and how.
 fn outcome(entry: &Entry) -> Option<&'static str> {
     match entry.text("/result/status")? {
@@ -133,6 +157,46 @@ mod tests {
         })
     }
 
+    /// An upload of one file that went well.
+    pub(super) fn upload() -> Value {
+        let sha256 = "ab".repeat(32);
+        json!({
+            "v": 1, "seq": 8, "ts": "2026-11-21T02:40:01.250000Z", "node": "ctl1",
+            "event": "file.result", "run_id": "0193", "op_id": "0194", "attempt": 1,
+            "actor": {"id": "alice"}, "target": {"host": "vm01", "addr": "10.0.0.1:22"},
+            "action": {"kind": "upload", "local": "a.tar", "remote": "/opt/"},
+            "decision": {"allow": true, "rule": "builtin/allow-all"},
+            "result": {"status": "success", "exit": null, "dur_ms": 1250, "transfer": {
+                "files": 1, "unchanged": 0, "failed": 0, "bytes": 5, "verified_by": ["sha256sum"],
+                "sha256": sha256, "items": [
+                    {"path": "/opt/a.tar", "bytes": 5, "sha256": sha256, "unchanged": false}]}},
+            "hash": "abc"
+        })
+    }
+
+    /// The same with another kind and status.
+    pub(super) fn ended(kind: &str, status: &str, message: &str) -> Value {
+        let mut value = upload();
+        value["action"]["kind"] = kind.into();
+        value["result"] = json!({"status": status, "message": message, "dur_ms": 1250});
+        value
+    }
+
+    #[test]
+    fn the_file_of_a_record() {
+        let one = upload();
+        let entry_of_one = entry(&one);
+        let found = file(&entry_of_one).unwrap();
+        assert_eq!((found.path, found.bytes), ("/opt/a.tar", Some(5)));
+        assert_eq!(found.sha256.map(str::len), Some(64));
+        let mut tree = upload();
+        tree["result"]["transfer"]["files"] = 2.into();
+        let entry_of_tree = entry(&tree);
+        let found = file(&entry_of_tree).unwrap();
+        assert_eq!((found.path, found.bytes, found.sha256), ("/opt/", Some(5), None));
+        assert!(file(&entry(&hostile())).is_none());
+    }
+
     #[test]
     fn every_format_gives_one_printable_line_whatever_the_record_holds() {
         let value = hostile();
@@ -145,7 +209,7 @@ mod tests {
             );
             assert_eq!(format.as_str().parse(), Ok(format));
         }
-        for event in ["audit.checkpoint", "exec.attempt", "hostkey.result"] {
+        for event in ["audit.checkpoint", "exec.attempt", "file.result", "hostkey.result"] {
             for format in Format::ALL {
                 assert!(!format.render(&entry(&json!({"event": event}))).is_empty());
             }

@@ -1,6 +1,6 @@
-//! Open Cybersecurity Schema Framework. Classes used: Process Activity (1007),
-//! Event Log Activity (1008), Authentication (3002), Authorize Session (3003)
-//! and SSH Activity (4007).
+//! Open Cybersecurity Schema Framework. Classes used: File System Activity
+//! (1001), Process Activity (1007), Event Log Activity (1008), Authentication
+//! (3002), Authorize Session (3003) and SSH Activity (4007).
 
 use serde_json::{Value, json};
 
@@ -58,6 +58,18 @@ pub(super) fn render(entry: &Entry) -> Value {
         });
         event["exit_code"] = value("/result/exit");
     }
+    if let Some(file) = super::file(entry).filter(|_| class.uid == FILE) {
+        let name = file.path.rsplit('/').find(|name| !name.is_empty()).unwrap_or(file.path);
+        event["file"] = json!({"name": name, "path": file.path, "type_id": 0});
+        if let Some(bytes) = file.bytes {
+            event["file"]["size"] = bytes.into();
+        }
+        if let Some(sha256) = file.sha256 {
+            event["file"]["type_id"] = 1.into();
+            event["file"]["hashes"] =
+                json!([{"algorithm": "SHA-256", "algorithm_id": 3, "value": sha256}]);
+        }
+    }
     event
 }
 
@@ -67,6 +79,7 @@ struct Class {
     activity: u64,
 }
 
+const FILE: u64 = 1001;
 const PROCESS: u64 = 1007;
 
 /// Refusals are told by what refused; what ran, by the process.
@@ -77,6 +90,11 @@ fn class(entry: &Entry) -> Class {
         (_, Some("policy_denied" | "rate_limited")) => class(3003, "Authorize Session", 99),
         (_, Some("unreachable" | "circuit_open")) => class(4007, "SSH Activity", 4),
         (_, Some("host_key_rejected")) => class(4007, "SSH Activity", 5),
+        ("file.result", _) if entry.text("/action/kind") == Some("download") => {
+            class(FILE, "File System Activity", 2)
+        }
+        ("file.result", _) => class(FILE, "File System Activity", 3),
+        ("file.attempt", _) => class(FILE, "File System Activity", 99),
         ("exec.result", _) => class(PROCESS, "Process Activity", 2),
         ("exec.attempt", _) => class(PROCESS, "Process Activity", 1),
         (event, _) if event.starts_with("session.") => class(4007, "SSH Activity", 1),
@@ -96,7 +114,7 @@ fn severity(entry: &Entry) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, hostile};
+    use super::super::tests::{ended, entry, hostile, upload};
     use super::*;
 
     #[test]
@@ -112,11 +130,28 @@ mod tests {
         check("exec.result", "policy_denied", 300_399);
         check("exec.result", "unreachable", 400_704);
         check("exec.result", "host_key_rejected", 400_705);
+        check("file.attempt", "", 100_199);
+        check("file.result", "success", 100_103);
+        check("file.result", "checksum_mismatch", 100_103);
+        check("file.result", "policy_denied", 300_399);
         check("hostkey.result", "success", 400_799);
         check("session.attempt", "", 400_701);
         check("session.result", "success", 400_701);
         check("session.result", "unreachable", 400_704);
         check("audit.checkpoint", "", 100_899);
+    }
+
+    #[test]
+    fn a_file_carries_its_path_size_and_digest() {
+        let event = render(&entry(&upload()));
+        assert_eq!(
+            event["file"],
+            json!({"name": "a.tar", "path": "/opt/a.tar", "type_id": 1, "size": 5, "hashes": [
+                {"algorithm": "SHA-256", "algorithm_id": 3, "value": "ab".repeat(32)}]})
+        );
+        let event = render(&entry(&ended("download", "checksum_mismatch", "no")));
+        assert_eq!((&event["type_uid"], &event["severity_id"]), (&json!(100_102), &json!(4)));
+        assert_eq!(event["file"], json!({"name": "opt", "path": "/opt/", "type_id": 0}));
     }
 
     #[test]

@@ -40,8 +40,20 @@ fn field(name: &str, value: &str) -> String {
 }
 
 fn operation(entry: &Entry) -> String {
-    let whole = super::operation(entry).unwrap_or_else(|| entry.event().to_owned());
+    let whole = failed_transfer(entry).or_else(|| super::operation(entry));
+    let whole = whole.unwrap_or_else(|| entry.event().to_owned());
     whole.chars().take(OPERATION_MAX).collect()
+}
+
+/// There, a transfer that failed was another operation than one that did not.
+fn failed_transfer(entry: &Entry) -> Option<String> {
+    let failed = match entry.text("/result/status")? {
+        "success" => return None,
+        "checksum_mismatch" => "verify_failed",
+        _ => "failed",
+    };
+    let kind = entry.text("/action/kind").filter(|_| entry.event() == "file.result")?;
+    Some(format!("{kind}_{failed}:{}", entry.text("/action/remote")?))
 }
 
 /// `success` or `error` for what ended, as there; otherwise what the record is.
@@ -73,7 +85,7 @@ fn extra(entry: &Entry, millis: Option<i64>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{entry, hostile};
+    use super::super::tests::{ended, entry, hostile, upload};
     use super::*;
     use serde_json::json;
 
@@ -91,6 +103,37 @@ mod tests {
              | operation=echo hello | start=2026-11-21T02:40:00Z | end=2026-11-21T02:40:01Z \
              | status=success | exit_code=0 | extra={'execution_time_sec': 0.466}"
         );
+    }
+
+    #[test]
+    fn transfers_are_told_as_there() {
+        let check = |value: &serde_json::Value, operation: &str, end: &str| {
+            let line = render(&entry(value));
+            assert!(line.contains(&format!(" | operation={operation} | start=")), "{line}");
+            assert!(line.ends_with(end), "{line}");
+        };
+        let ok = " | status=success | extra={'execution_time_sec': 1.250}";
+        check(&upload(), "upload:a.tar -> /opt/", ok);
+        let mut download = upload();
+        download["action"]["kind"] = "download".into();
+        check(&download, "download:/opt/ -> a.tar", ok);
+        let mut attempt = upload();
+        attempt["event"] = "file.attempt".into();
+        attempt.as_object_mut().unwrap().shift_remove("result");
+        check(&attempt, "upload:a.tar -> /opt/", " | status=attempt");
+        check(
+            &ended("upload", "checksum_mismatch", "SHA256 mismatch"),
+            "upload_verify_failed:/opt/",
+            " | status=error | extra={'execution_time_sec': 1.250, \
+             'outcome': 'checksum_mismatch', 'exception': 'SHA256 mismatch'}",
+        );
+        check(
+            &ended("download", "checksum_mismatch", "x"),
+            "download_verify_failed:/opt/",
+            "'exception': 'x'}",
+        );
+        check(&ended("upload", "failed", "x"), "upload_failed:/opt/", "'exception': 'x'}");
+        check(&ended("download", "unknown", "x"), "download_failed:/opt/", "'exception': 'x'}");
     }
 
     #[test]
