@@ -1,6 +1,7 @@
 //! Moving files, on real sshds.
 
 mod digest;
+mod ledger;
 
 use std::sync::Arc;
 
