@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 pub use attempt::run;
 pub use mark::Mark;
 pub use shell::{Answer, Shell, ShellError};
+pub(crate) use wrapper::sudo_words;
 
 use crate::outcome::{Kill, Phase};
 use crate::remote::{Captured, ExitStatus, Stream};

@@ -39,6 +39,11 @@ pub(super) fn not_started(what: &str, command: &Command, excuse: &str) -> Ending
             format!("the login shell refuses to run commands{said}"),
             Some("give the user a login shell such as /bin/sh, without a ForceCommand".into()),
         ),
+        "newline" => {
+            let message = "the host has no printf, and its /bin/sh needs it for a command of \
+                           several lines";
+            (Phase::Shell, message.into(), Some("see which PATH a login has there".into()))
+        }
         "silence" => (Phase::Shell, "the host did not start /bin/sh in time".into(), None),
         "stdin" => (Phase::Shell, "stdin ended before the command was read".into(), None),
         "sudo" => {

@@ -245,8 +245,10 @@ fn preamble(
     if text.is_empty() {
         return text;
     }
-    // A line cannot hold a newline, so a variable does.
-    let newline = "ORCH_NL=$(printf '\\nx'); ORCH_NL=${ORCH_NL%x}; ";
+    // A line cannot hold a newline, so a variable does. mksh has no printf of
+    // its own.
+    let newline = "ORCH_NL=$(printf '\\nx'); ORCH_NL=${ORCH_NL%x}; \
+                   case $ORCH_NL in ?) ;; *) orch_fail newline; esac; ";
     let mut line = Zeroizing::new(format!(": {mark}; {newline}").into_bytes());
     line.extend_from_slice(&text);
     line.push(b'\n');
@@ -277,7 +279,7 @@ fn sudo(command: &Command, mark: &Mark) -> Vec<Vec<u8>> {
 }
 
 /// The words that start sudo, up to its `--`.
-pub(super) fn sudo_words(run_as: &RunAs, prompt: &str) -> Vec<Vec<u8>> {
+pub(crate) fn sudo_words(run_as: &RunAs, prompt: &str) -> Vec<Vec<u8>> {
     let mut words: Vec<&str> = vec!["sudo"];
     match run_as.password {
         SudoPassword::NotNeeded => words.push("-n"),

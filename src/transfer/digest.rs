@@ -7,14 +7,12 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use sha2::{Digest as _, Sha256};
-
+use super::tool::{self, Proof, sha256};
 use crate::exec::{Answer, Shell, ShellError};
 use crate::outcome::VerifiedBy;
-use crate::remote::ExitStatus;
 
 /// What runs on the host.
-const SCRIPT: &str = include_str!("digest.sh");
+const SCRIPT: &str = concat!(include_str!("tool.sh"), include_str!("digest.sh"));
 
 /// How many files, and bytes of their names, one call carries: enough that the
 /// way there and back counts for little, and far below what the kernel lets
@@ -161,11 +159,8 @@ async fn ask(
     form: Form,
     files: &[Wanted<'_>],
 ) -> Result<Vec<Option<Result<Digest, Why>>>, DigestError> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| DigestError::Broken(error.to_string()))?;
-    let nonce = format!("{:032x}", u128::from_ne_bytes(nonce));
-    let proof = hex(&Sha256::digest(format!("{nonce}\n")));
-    let mut args: Vec<OsString> = vec![nonce.clone().into(), proof.into()];
+    let proof = Proof::new().map_err(|error| DigestError::Broken(error.to_string()))?;
+    let mut args = proof.args().to_vec();
     args.push(if form == Form::Many { "many" } else { "each" }.into());
     for file in files {
         if form == Form::Each {
@@ -175,7 +170,7 @@ async fn ask(
     }
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     let answer = shell.run(SCRIPT, &args, [], None).await?;
-    understand(&answer, &nonce, files)
+    understand(&answer, &proof.mark, files)
 }
 
 /// A number of bytes as `digest.sh` wants it: not every shell can divide it.
@@ -183,25 +178,17 @@ fn amount(bytes: u64) -> String {
     format!("{} {} {}", bytes >> 16, bytes >> 8 & 0xff, bytes & 0xff)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The digests in an answer; `None` where it holds neither a digest nor a
 /// reason.
 fn understand(
     answer: &Answer,
-    nonce: &str,
+    mark: &str,
     files: &[Wanted<'_>],
 ) -> Result<Vec<Option<Result<Digest, Why>>>, DigestError> {
-    if answer.exit != ExitStatus::Code(0) {
-        return Err(DigestError::Broken(match &answer.exit {
-            ExitStatus::Code(code) => format!("its shell ended with {code}"),
-            ExitStatus::Signal(name) => format!("its shell was ended by SIG{name}"),
-            ExitStatus::Missing => "its shell ended without a status".into(),
-        }));
+    if let Some(ended) = tool::ended_badly(&answer.exit) {
+        return Err(DigestError::Broken(ended));
     }
-    let (stdout, mark) = (answer.stdout.to_bytes(), format!("orch1 {nonce} "));
+    let stdout = answer.stdout.to_bytes();
     let mut found = vec![None; files.len()];
     let mut by = None;
     let mut lines = stdout.split(|&byte| byte == b'\n');
@@ -214,8 +201,7 @@ fn understand(
         let reason = match kind {
             "T" if word == "none" => return Err(DigestError::NoTool),
             "T" => {
-                let tools = [VerifiedBy::Sha256sum, VerifiedBy::Shasum, VerifiedBy::Openssl];
-                by = tools.into_iter().find(|tool| tool.as_str() == word);
+                by = tool::named(word);
                 continue;
             }
             "B" => {
@@ -259,16 +245,10 @@ fn together<'a>(
     }
 }
 
-/// Exactly 64 hexadecimal digits, made lower-case.
-fn sha256(text: &str) -> Option<String> {
-    let digit = |byte: u8| byte.is_ascii_hexdigit();
-    (text.len() == 64 && text.bytes().all(digit)).then(|| text.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::Capture;
+    use crate::remote::{Capture, ExitStatus};
 
     const A: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     const B: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -281,7 +261,7 @@ mod tests {
         let mut stdout = Capture::new(1 << 20);
         stdout.push(text.replace('@', "orch1 n").as_bytes());
         let answer = Answer { exit, stdout: stdout.finish(), stderr: Capture::new(0).finish() };
-        understand(&answer, "n", &files()).map_err(|error| error.to_string())
+        understand(&answer, "orch1 n ", &files()).map_err(|error| error.to_string())
     }
 
     fn said(text: &str) -> Vec<Option<Result<Digest, Why>>> {

@@ -1,52 +1,14 @@
 # Says the SHA-256 of files.
 #
-# Run by `/bin/sh -c`, with these arguments:
-#   nonce  what begins each line of the answer, so that nothing else is one
-#   proof  the SHA-256 of the nonce and a newline: a tool that says another is
-#          not believed
+# Run by `/bin/sh -c` behind tool.sh, with these arguments after its own:
 #   many   and then paths that no tool writes in another way; or
 #   each   and then pairs: how much of the file, and its path
 # How much is nothing for all of it, or how many times 65536, 256 and 1 bytes.
 #
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 
-LC_ALL=C
-export LC_ALL
-nonce=$1 proof=$2 form=$3
+form=$3
 shift 3
-
-say() { echo "orch1 $nonce $*"; }
-
-# What the tool says of stdin.
-raw() {
-    case $tool in
-        sha256sum) sha256sum ;;
-        shasum) shasum -a 256 ;;
-        openssl) openssl dgst -sha256 ;;
-        *) false ;;
-    esac
-}
-
-# Passes on the first bytes of stdin.
-first() {
-    { [ "$1" = 0 ] || dd bs=65536 count="$1"; } &&
-        { [ "$2" = 0 ] || dd bs=256 count="$2"; } &&
-        { [ "$3" = 0 ] || dd bs=1 count="$3"; }
-}
-
-# Sets `sum` to the SHA-256 of stdin, of all of it or of the first bytes.
-digest() {
-    if [ $# = 0 ]; then
-        sum=$(raw 2>/dev/null) || return
-    else
-        # A pipe says nothing of what fails at its head.
-        sum=$({ { first "$@" && echo whole >&3; } | raw; } 3>&1 2>/dev/null) || return
-        case $sum in whole*) sum=${sum#whole?} ;; *) return 1 ;; esac
-    fi
-    # openssl says `SHA2-256(stdin)= SUM`, the others `SUM  -`.
-    sum=${sum#*= }
-    sum=${sum%% *}
-}
 
 # Says the SHA-256 of one file, read from stdin: its name never matters.
 one() {
@@ -74,11 +36,7 @@ regular() {
 }
 
 main() {
-    for tool in sha256sum shasum openssl none; do
-        sum=$(echo "$nonce" | { digest && echo "$sum"; })
-        [ "$sum" = "$proof" ] && break
-    done
-    say T "$tool"
+    find_tool
     [ "$tool" = none ] && return
     index=0
     if [ "$form" = each ]; then

@@ -14,15 +14,17 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::digest::{self, Digest, DigestError, Wanted};
+use super::elevate::{self, NotElevated};
 use super::ledger::{Entry, Kind, Open};
 use super::meter::Meter;
 use super::pace::Pace;
 use super::part_name::{is_part_name, part_name};
+use super::present::{self, Present};
 use super::trouble::{Trouble, shown};
-use super::{Context, elevate, path};
+use super::{Context, path};
 use crate::exec::{Shell, ShellError};
 use crate::outcome::{FileOutcome, Phase, Skipped, Status, Transferred, VerifiedBy};
-use crate::remote::Transfer;
+use crate::remote::{RunAs, Transfer};
 use crate::sftp::{Attributes, Bounds, Extension, File, Open as How, Sftp, SftpError};
 use crate::transport::ChannelError;
 
@@ -35,6 +37,9 @@ pub(super) const IN_FLIGHT: usize = 32;
 /// A host that files are moved to or from.
 pub(super) struct Host<'a> {
     pub(super) sftp: Sftp,
+    /// Whether SFTP is that of the one who logs in, although the files are
+    /// another user's: they go by way of a copy.
+    pub(super) staged: bool,
     pub(super) transfer: &'a Transfer,
     pub(super) context: Context<'a>,
     pub(super) meter: Meter<'a>,
@@ -63,9 +68,23 @@ impl<'a> Host<'a> {
         transfer: &'a Transfer,
         context: Context<'a>,
     ) -> Result<Self, NotConnected> {
+        let connection = &**context.connection;
+        let mut staged = false;
         let channel = match &transfer.run_as {
-            None => context.connection.subsystem("sftp").await.map_err(unsent)?,
-            Some(run_as) => elevate::sftp_as(context, run_as).await?,
+            None => connection.subsystem("sftp").await.map_err(unsent)?,
+            Some(run_as) => match elevate::sftp_as(connection, run_as).await {
+                Ok(channel) => channel,
+                Err(NotElevated::NoServer) => {
+                    staged = true;
+                    connection.subsystem("sftp").await.map_err(unsent)?
+                }
+                Err(NotElevated::Channel(error)) => return Err(unsent(error)),
+                Err(error) => {
+                    let trouble = Trouble::file("not_started", Phase::Sudo, error.to_string());
+                    let hint = "allow it in sudoers (NOPASSWD), or give the password with -K";
+                    return Err(NotConnected { trouble: trouble.hint(hint), unsent: false });
+                }
+            },
         };
         let bounds = Bounds { stall: transfer.stall, ..Bounds::default() };
         let sftp = Sftp::start(channel, bounds).await.map_err(|error| {
@@ -74,6 +93,7 @@ impl<'a> Host<'a> {
         })?;
         Ok(Self {
             sftp,
+            staged,
             transfer,
             context,
             meter: Meter::new(context.watcher),
@@ -176,6 +196,17 @@ impl<'a> Host<'a> {
     /// A new name in the directory of `target`, written down before anything
     /// gets it, so that it is removed whatever becomes of us.
     pub(super) fn part_beside(&self, target: &[u8], source: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let run_as = self.transfer.run_as.as_ref().filter(|_| !self.staged);
+        self.part_for(target, source, run_as)
+    }
+
+    /// As [`part_beside`](Self::part_beside), for what will be this user's.
+    pub(super) fn part_for(
+        &self,
+        target: &[u8],
+        source: &[u8],
+        run_as: Option<&RunAs>,
+    ) -> Result<Vec<u8>, Trouble> {
         let name = part_name(path::file_name(target).unwrap_or_default());
         let part = name.map(|name| path::join(path::parent(target), &name));
         let opened = part.and_then(|part| {
@@ -185,7 +216,7 @@ impl<'a> Host<'a> {
                 path: part.clone(),
                 target: target.to_vec(),
                 source: source.to_vec(),
-                run_as: self.run_as(),
+                run_as: run_as.map(user),
             };
             Ok((part, self.context.ledger.open(entry)?))
         });
@@ -197,11 +228,6 @@ impl<'a> Host<'a> {
         })?;
         lock(&self.making).insert(part.clone(), open);
         Ok(part)
-    }
-
-    fn run_as(&self) -> Option<String> {
-        let run_as = self.transfer.run_as.as_ref()?;
-        Some(run_as.user.clone().unwrap_or_else(|| "root".into()))
     }
 
     /// Makes the file that is to become `target`, in the same directory.
@@ -328,7 +354,8 @@ impl<'a> Host<'a> {
     /// Sorts out what killed transfers left: what can be gone on with is kept
     /// for that, everything else is removed.
     pub(super) async fn sweep(&self) {
-        let run_as = self.run_as();
+        // Another user's are found again by the one who can remove them.
+        let run_as = self.transfer.run_as.as_ref().filter(|_| !self.staged).map(user);
         for open in self.context.ledger.orphans(self.context.login) {
             let path = open.entry().path.clone();
             let is_ours = path::file_name(&path).is_some_and(is_part_name);
@@ -427,6 +454,35 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// What a path leads to, for whoever the files are moved as.
+    pub(super) async fn present(&self, path: &[u8]) -> Result<Present, Trouble> {
+        if self.staged {
+            return present::look(&self.shell(), path).await;
+        }
+        let mut present = Present { path: path.to_vec(), ..Present::default() };
+        if let Some(attributes) = self.stat(path).await? {
+            present.kind = match attributes {
+                dir if dir.is_dir() => present::Kind::Directory,
+                file if file.is_file() => present::Kind::File,
+                _ => present::Kind::Other,
+            };
+            present.attributes =
+                attributes.mode().zip(attributes.times.map(|times| times.modified));
+        }
+        Ok(present)
+    }
+
+    /// Refuses what cannot go by way of a copy.
+    pub(super) fn must_not_be_staged(&self, what: &str) -> Result<(), Trouble> {
+        if !self.staged {
+            return Ok(());
+        }
+        let message = format!("{what}: the host has no sftp-server that sudo could start");
+        Err(Trouble::file("unsupported", Phase::Sudo, message)
+            .fatal()
+            .hint("install it there (Debian: openssh-sftp-server), or move files one by one"))
+    }
+
     /// Notes what became of a file.
     pub(super) fn tell(&self, outcome: FileOutcome) {
         if outcome.failure.is_none() {
@@ -463,6 +519,10 @@ async fn whole(file: &File, offset: u64, length: usize) -> Result<Bytes, SftpErr
         all.extend_from_slice(&more);
     }
     Ok(all.into())
+}
+
+fn user(run_as: &RunAs) -> String {
+    run_as.user.clone().unwrap_or_else(|| "root".into())
 }
 
 fn unsent(error: ChannelError) -> NotConnected {

@@ -36,6 +36,8 @@ pub(super) struct Listing {
 pub(super) struct Found {
     /// Its path there.
     pub(super) remote: Vec<u8>,
+    /// Its path in the results: that of the file, where this is a copy of it.
+    pub(super) named: Vec<u8>,
     /// Its path below the place that it goes to.
     pub(super) below: RelativePath,
     pub(super) attributes: Attributes,
@@ -111,7 +113,7 @@ impl Listing {
                     .await
                     .map_err(|error| Trouble::sftp(error, "look at", &remote))?,
             };
-            let found = Found { remote, below, attributes };
+            let found = Found { named: remote.clone(), remote, below, attributes };
             if attributes.is_dir() {
                 directories.push(found);
             } else if attributes.is_file() {
@@ -149,7 +151,7 @@ impl Listing {
         self.files.retain(|file| {
             let free = taken.insert(file.below.clone());
             if !free {
-                clashes.push(file.remote.clone());
+                clashes.push(file.named.clone());
             }
             free
         });

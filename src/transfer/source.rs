@@ -115,11 +115,6 @@ impl Source {
         found.map_err(|error| self.error("look at", error))
     }
 
-    /// What it was when it was opened.
-    pub(crate) fn identity(&self) -> Identity {
-        self.identity
-    }
-
     /// Refuses a file that is not what it was when it was opened, or that
     /// another file has taken the place of. Blocks on the disk.
     ///

@@ -2,6 +2,7 @@
 
 use super::digest::Why;
 use super::local::LocalError;
+use super::staged::StagedError;
 use crate::exec::ShellError;
 use crate::outcome::{Failure, Phase, Status};
 use crate::sftp::{SftpError, StatusCode};
@@ -60,6 +61,22 @@ impl Trouble {
     /// The host computes no digest of a file.
     pub(super) fn digest(why: Why, path: &[u8]) -> Self {
         Self::file("not_proven", Phase::Verify, format!("cannot prove {}: {why}", shown(path)))
+    }
+
+    /// A file did not go by way of a copy.
+    pub(super) fn staged(error: StagedError, path: &[u8]) -> Self {
+        match error {
+            StagedError::Shell(error) => Self::shell(error),
+            StagedError::Mismatch => {
+                let message = format!("{}: {error}", shown(path));
+                let mut trouble = Self::file("checksum_mismatch", Phase::Verify, message);
+                trouble.status = Status::ChecksumMismatch;
+                trouble
+            }
+            error => {
+                Self::file("host_refused", Phase::Transfer, format!("{}: {error}", shown(path)))
+            }
+        }
     }
 
     /// Our own text came to no end on the host.

@@ -18,7 +18,7 @@ use super::super::mode::Permissions;
 use super::super::source;
 use super::super::trouble::{Trouble, shown};
 use super::super::{blocking, path};
-use super::Download;
+use super::{Download, staged};
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, Open as How};
 
@@ -247,12 +247,11 @@ impl Download<'_> {
         let there = there?;
         let mtime = modified(&job.found.attributes).filter(|_| host.transfer.preserve);
         let unchanged = here.is_some_and(|here| here == there.sha256);
-        let mut outcome =
-            self.outcome(job.found.remote.clone(), &job.found.below, job.found.size());
+        let mut outcome = self.outcome(job.found.named.clone(), &job.found.below, job.found.size());
         outcome.sha256 = Some(there.sha256.clone());
         outcome.verified_by = Some(there.by);
         outcome.unchanged = unchanged;
-        self.expected(&job.found.remote, &there.sha256)?;
+        self.expected(&job.found.named, &there.sha256)?;
         if unchanged {
             let (target, permissions) = (job.target.clone(), self.permissions(job.found));
             blocking(move || target.leave(permissions, mtime)).await?;
@@ -268,8 +267,9 @@ impl Download<'_> {
         if received != there.sha256 {
             written.part.discard();
             open.close();
-            return Err(Trouble::mismatch(&job.found.remote, &there.sha256, &received));
+            return Err(Trouble::mismatch(&job.found.named, &there.sha256, &received));
         }
+        staged::confirm(host, job.found, &there.sha256).await?;
         blocking(move || written.part.finish(mtime)).await?;
         open.close();
         Ok(outcome)

@@ -1,6 +1,7 @@
 //! Files from a host.
 
 mod file;
+mod staged;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -69,10 +70,27 @@ async fn list(host: &Host<'_>, place: Place, several: bool) -> Result<Listing, T
     let mut listing = Listing::default();
     for source in &host.transfer.sources {
         let remote = path::from_home(source.as_bytes());
-        let Some(attributes) = host.stat(&remote).await? else {
-            let message = format!("{}: there is no such file on the host", shown(&remote));
-            listing.refused.push((remote, Trouble::file("not_found", Phase::Transfer, message)));
-            continue;
+        let there = match host.staged {
+            true => staged::fetch(host, &remote).await,
+            false => {
+                let there = host.stat(&remote).await;
+                there.map(|there| there.map(|attributes| (remote.clone(), attributes)))
+            }
+        };
+        let (copy, attributes) = match there {
+            Ok(Some(there)) => there,
+            Ok(None) => {
+                let message = format!("{}: there is no such file on the host", shown(&remote));
+                listing
+                    .refused
+                    .push((remote, Trouble::file("not_found", Phase::Transfer, message)));
+                continue;
+            }
+            Err(trouble) if trouble.fatal => return Err(trouble),
+            Err(trouble) => {
+                listing.refused.push((remote, trouble));
+                continue;
+            }
         };
         let is_dir = attributes.is_dir();
         let below = match landing(OsStr::from_bytes(&remote), is_dir, several, place) {
@@ -82,23 +100,23 @@ async fn list(host: &Host<'_>, place: Place, several: bool) -> Result<Listing, T
                 return Err(Trouble::file("no_landing", Phase::Transfer, message).fatal());
             }
         };
-        let remote = path::trim_end(&remote).to_vec();
-        let found = Found { remote, below, attributes };
+        let (named, remote) = (path::trim_end(&remote).to_vec(), path::trim_end(&copy).to_vec());
+        let found = Found { remote, named, below, attributes };
         if is_dir && !host.transfer.recursive {
             let message = format!(
                 "{} is a directory, which is moved only with everything in it",
-                shown(&found.remote)
+                shown(&found.named)
             );
             let trouble = Trouble::file("is_a_directory", Phase::Transfer, message).hint("add -r");
-            listing.refused.push((found.remote, trouble));
+            listing.refused.push((found.named, trouble));
         } else if is_dir {
             listing.add(host, found).await?;
         } else if attributes.is_file() {
             listing.files.push(found);
         } else {
-            let message = format!("{} is not a regular file", shown(&found.remote));
+            let message = format!("{} is not a regular file", shown(&found.named));
             let trouble = Trouble::file("not_regular", Phase::Transfer, message);
-            listing.refused.push((found.remote, trouble));
+            listing.refused.push((found.named, trouble));
         }
     }
     listing.refuse_clashes();
@@ -159,7 +177,7 @@ impl Download<'_> {
         if trouble.fatal {
             fatal.get_or_insert(trouble.clone());
         }
-        let outcome = self.outcome(found.remote.clone(), &found.below, found.size());
+        let outcome = self.outcome(found.named.clone(), &found.below, found.size());
         self.host.tell(FileOutcome { failure: Some(trouble.failure), ..outcome });
     }
 

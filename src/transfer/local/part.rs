@@ -104,11 +104,6 @@ impl Part {
         self.target.dir.path().join(&self.name)
     }
 
-    /// What it is to become.
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
-    }
-
     /// How many bytes it holds.
     pub(crate) fn len(&self) -> u64 {
         self.length
@@ -130,17 +125,6 @@ impl Part {
         let written = self.file.write_all_at(bytes, self.length);
         written.map_err(|error| self.error("write", error))?;
         self.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Forgets what lies beyond.
-    ///
-    /// # Errors
-    /// The disk does not answer.
-    pub(crate) fn cut(&mut self, length: u64) -> Result<(), LocalError> {
-        let length = length.min(self.length);
-        self.file.set_len(length).map_err(|error| self.error("shorten", error))?;
-        self.length = length;
         Ok(())
     }
 

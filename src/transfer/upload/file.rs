@@ -18,17 +18,18 @@ use super::super::target::{self, Target};
 use super::super::trouble::{Trouble, shown};
 use super::super::walk::{Entry, Kind};
 use super::super::{blocking, path};
+use super::staged::STAGED;
 use super::{Failed, Upload};
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, File, Open as How, SftpError, Times};
 
 /// One file on its way.
 pub(super) struct Job<'e> {
-    entry: &'e Entry,
+    pub(super) entry: &'e Entry,
     /// Where it is to go, as far as was said.
     asked: Vec<u8>,
-    target: Target,
-    source: Source,
+    pub(super) target: Target,
+    pub(super) source: Source,
     /// Its name in the making, and its digest here.
     part: Option<(Vec<u8>, String)>,
     /// The proof that the target has this content already.
@@ -42,7 +43,10 @@ impl Upload<'_> {
             let asked = self.remote(entry)?;
             let (tree, entry_there) = (Arc::clone(&self.tree), entry.clone());
             let source = blocking(move || tree.open(&entry_there)).await?;
-            let target = target::look(self.host, asked.clone()).await?;
+            let target = match self.host.staged {
+                true => self.look_staged(&asked).await?,
+                false => target::look(self.host, asked.clone()).await?,
+            };
             let (part, unchanged, resumed_from) = (None, None, 0);
             Ok(Job { entry, asked, target, source, part, unchanged, resumed_from })
         };
@@ -108,7 +112,8 @@ impl Upload<'_> {
             Some(taken) => taken,
             None => {
                 let source = job.source.path().as_os_str().as_bytes();
-                let (name, file) = host.create_part(&job.target.path, source).await?;
+                let beside = if host.staged { STAGED } else { &job.target.path };
+                let (name, file) = host.create_part(beside, source).await?;
                 (name, file, Prefix::nothing())
             }
         };
@@ -192,7 +197,10 @@ impl Upload<'_> {
         let host = self.host;
         let placed = match (&job.part, &job.unchanged) {
             (Some((part, sha256)), _) => {
-                let placed = self.renamed(&job, part, sha256, proof).await;
+                let placed = match host.staged {
+                    true => self.installed(&job, part, sha256, proof).await,
+                    false => self.renamed(&job, part, sha256, proof).await,
+                };
                 if placed.as_ref().is_err_and(|trouble| !trouble.fatal) {
                     // Nothing of it is worth going on with.
                     host.discard(part).await;
@@ -217,10 +225,11 @@ impl Upload<'_> {
         Ok(())
     }
 
-    async fn renamed(
+    /// Sees that a written file is what it should be, and its source still the
+    /// same.
+    pub(super) async fn proven(
         &self,
         job: &Job<'_>,
-        part: &[u8],
         sha256: &str,
         proof: Option<Result<Digest, Trouble>>,
     ) -> Result<Digest, Trouble> {
@@ -230,6 +239,17 @@ impl Upload<'_> {
         }
         let source = job.source.clone();
         blocking(move || source.unchanged()).await?;
+        Ok(proof)
+    }
+
+    async fn renamed(
+        &self,
+        job: &Job<'_>,
+        part: &[u8],
+        sha256: &str,
+        proof: Option<Result<Digest, Trouble>>,
+    ) -> Result<Digest, Trouble> {
+        let proof = self.proven(job, sha256, proof).await?;
         attribute(self.host, job, part, true).await?;
         self.host.rename(part, &job.target.path).await?;
         Ok(proof)

@@ -2,6 +2,7 @@
 
 mod directories;
 mod file;
+mod staged;
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::host::Host;
 use super::landing::{Place, Present};
 use super::trouble::Trouble;
 use super::walk::{Entry, Kind, Landings, Tree};
-use super::{batch, blocking, path};
+use super::{batch, blocking, path, present};
 use crate::outcome::{FileOutcome, Phase};
 
 /// What goes where.
@@ -35,10 +36,11 @@ pub(super) async fn run(host: &Host<'_>) -> Result<(), Trouble> {
     for skipped in tree.skipped.drain(..) {
         host.skip(skipped);
     }
-    let present = match host.stat(&asked).await? {
-        None => Present::Missing,
-        Some(there) if there.is_dir() => Present::Directory,
-        Some(_) => Present::File,
+    let there = host.present(&asked).await?;
+    let present = match there.kind {
+        present::Kind::Nothing => Present::Missing,
+        present::Kind::Directory => Present::Directory,
+        present::Kind::File | present::Kind::Other => Present::File,
     };
     // A directory that is to be made is meant where several sources are.
     let several = transfer.mkdir && transfer.sources.len() > 1;
@@ -46,6 +48,9 @@ pub(super) async fn run(host: &Host<'_>) -> Result<(), Trouble> {
     let nowhere = |why| Trouble::file("no_landing", Phase::Transfer, format!("{why}")).fatal();
     let landings = tree.land(place).map_err(nowhere)?;
     let base = path::trim_end(&asked).to_vec();
+    if tree.entries.iter().any(|entry| !matches!(entry.kind, Kind::File { .. })) {
+        host.must_not_be_staged("a directory cannot be sent")?;
+    }
     let upload = Upload { host, tree: Arc::new(tree), landings, base };
     upload.run(place).await
 }

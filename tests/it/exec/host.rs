@@ -44,6 +44,11 @@ pub(crate) fn with_rc(rc: &str) -> Sshd {
     before_our_text(&format!("{rc}; eval \"$SSH_ORIGINAL_COMMAND\""))
 }
 
+/// What comes on stdin goes through sed first, with the long texts among it.
+pub(crate) fn with_stdin_edited(edit: &str) -> Sshd {
+    before_our_text(&format!("sed -u '{edit}' | eval \"$SSH_ORIGINAL_COMMAND\""))
+}
+
 fn before_our_text(text: &str) -> Sshd {
     let builder = Sshd::builder().line(&format!("ForceCommand {text}"));
     if is_root() { builder.login_shell(Shell::Dash).start() } else { builder.start() }

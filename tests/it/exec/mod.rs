@@ -13,7 +13,7 @@ mod long;
 mod lost;
 mod noise;
 mod refused;
-mod secrets;
+pub(crate) mod secrets;
 mod stdin;
 pub(crate) mod sudo;
 mod sudo_rs;

@@ -11,14 +11,14 @@ use crate::support::client::connect;
 use crate::support::{block_until, wait_until};
 
 /// Looks at every process's argument list all the time.
-pub(super) struct Onlooker {
+pub(crate) struct Onlooker {
     stop: Arc<AtomicBool>,
     looks: Arc<AtomicUsize>,
     thread: Option<thread::JoinHandle<usize>>,
 }
 
 impl Onlooker {
-    pub(super) fn start(secret: &'static str) -> Self {
+    pub(crate) fn start(secret: &'static str) -> Self {
         let (stop, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, counted) = (stop.clone(), looks.clone());
         let thread = thread::spawn(move || {
@@ -34,12 +34,12 @@ impl Onlooker {
         onlooker
     }
 
-    pub(super) fn looks(&self) -> usize {
+    pub(crate) fn looks(&self) -> usize {
         self.looks.load(Ordering::SeqCst)
     }
 
     /// How often it saw the secret.
-    pub(super) fn seen(mut self) -> usize {
+    pub(crate) fn seen(mut self) -> usize {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap()
     }

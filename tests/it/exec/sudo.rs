@@ -13,14 +13,14 @@ use super::{Running, all_gone, exited, host, run};
 use crate::support::client::connect;
 use crate::support::{Counter, Shell, Sshd, is_root, wait_until};
 
-pub(super) const PASSWORD: &str = "orch-correct horse";
+pub(crate) const PASSWORD: &str = "orch-correct horse";
 
 /// What root lets two of the ordinary users do, for as long as this lives: the
 /// one with dash anything, the one with ksh anything for its password.
-pub(super) struct Sudoers(PathBuf);
+pub(crate) struct Sudoers(PathBuf);
 
 impl Sudoers {
-    pub(super) fn install() -> Self {
+    pub(crate) fn install() -> Self {
         // They are made with their servers.
         drop(Sshd::builder().login_shell(Shell::Dash).start());
         drop(Sshd::builder().login_shell(Shell::Ksh).start());
@@ -44,11 +44,11 @@ impl Drop for Sudoers {
     }
 }
 
-pub(super) fn without_password(user: Option<&str>) -> RunAs {
+pub(crate) fn without_password(user: Option<&str>) -> RunAs {
     RunAs { user: user.map(str::to_owned), password: SudoPassword::NotNeeded }
 }
 
-pub(super) fn with_password(password: &str) -> RunAs {
+pub(crate) fn with_password(password: &str) -> RunAs {
     RunAs { user: None, password: SudoPassword::Given(Secret::new(password.to_owned())) }
 }
 
@@ -63,7 +63,7 @@ fn host_with_password() -> Sshd {
 }
 
 /// Everything that is exact without sudo is exact under it.
-pub(super) async fn arrives(sshd: &Sshd, run_as: &RunAs, user: &str) {
+pub(crate) async fn arrives(sshd: &Sshd, run_as: &RunAs, user: &str) {
     let connection = connect(sshd).await;
     let name = |name: &str| name.parse::<EnvName>().unwrap();
     for (argument, on_disconnect) in [
@@ -91,7 +91,7 @@ pub(super) async fn arrives(sshd: &Sshd, run_as: &RunAs, user: &str) {
 }
 
 /// TERM-proof trees are gone, whoever owns them now.
-pub(super) async fn ends(sshd: &Sshd, run_as: &RunAs) {
+pub(crate) async fn ends(sshd: &Sshd, run_as: &RunAs) {
     let connection = connect(sshd).await;
     let tree = "trap '' TERM; setsid sleep 300 & sleep 300; sleep 300";
     let running = Running::start(&connection, Command::shell(tree).run_as(run_as.clone()));
@@ -105,7 +105,7 @@ pub(super) async fn ends(sshd: &Sshd, run_as: &RunAs) {
     all_gone(&report, &mark, ended);
 }
 
-pub(super) async fn ends_with_its_connection(sshd: &Sshd, run_as: &RunAs) {
+pub(crate) async fn ends_with_its_connection(sshd: &Sshd, run_as: &RunAs) {
     let connection = connect(sshd).await;
     let tree = "trap '' TERM; setsid sleep 300 & sleep 300; sleep 300";
     let command = Command::shell(tree).run_as(run_as.clone()).on_disconnect(OnDisconnect::Kill);
@@ -116,7 +116,7 @@ pub(super) async fn ends_with_its_connection(sshd: &Sshd, run_as: &RunAs) {
     assert!(matches!(running.report.await.unwrap().ending, Ending::Lost { .. }));
 }
 
-pub(super) async fn wrong_password_stops_it(sshd: &Sshd) {
+pub(crate) async fn wrong_password_stops_it(sshd: &Sshd) {
     let (connection, counter) = (connect(sshd).await, Counter::new());
     // What follows must not be taken for a password, nor run.
     let stdin = Stdin::Bytes(format!("{PASSWORD}\n{PASSWORD}\n").into_bytes().into());

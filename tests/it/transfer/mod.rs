@@ -1,7 +1,9 @@
 //! Moving files, on real sshds.
 
 mod digest;
+mod elevate;
 mod ledger;
+mod staged;
 
 use std::sync::Arc;
 
