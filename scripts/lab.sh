@@ -87,17 +87,17 @@ running_pid() {
     echo "$pid"
 }
 
-# One key pair per VM for us; a host key and an empty home for each VM, so that
+# One key pair per VM for us; a host key and a home of its own for each VM, so that
 # nobody's own shell start-up files slow it down or get in the way.
 make_keys() {
     mkdir -p "$lab/keys"
     local vm
     for vm in "${VMS[@]}"; do
-        mkdir -p "$lab/$vm/home"
-        rm -f "$lab/keys/id_ed25519_$vm"{,.pub} "$lab/$vm/host_key"{,.pub}
+        mkdir -p "$lab/$vm/home/.ssh"
+        rm -f "$lab/keys/id_ed25519_$vm"{,.pub,.new,.new.pub,.retired.pub} "$lab/$vm/host_key"{,.pub}
         ssh-keygen -q -t ed25519 -N '' -C "lab_$vm" -f "$lab/keys/id_ed25519_$vm"
         ssh-keygen -q -t ed25519 -N '' -C "$vm" -f "$lab/$vm/host_key"
-        cp "$lab/keys/id_ed25519_$vm.pub" "$lab/$vm/authorized_keys"
+        cp "$lab/keys/id_ed25519_$vm.pub" "$lab/$vm/home/.ssh/authorized_keys"
     done
 }
 
@@ -135,7 +135,7 @@ start_vm() {
     cat >"$dir/sshd_config" <<CONFIG
 ListenAddress $address
 HostKey $dir/host_key
-AuthorizedKeysFile $dir/authorized_keys
+AuthorizedKeysFile $dir/home/.ssh/authorized_keys
 PidFile $dir/sshd.pid
 SetEnv ORCHESTRATOR_LAB=$lab ORCHESTRATOR_LAB_VM=$vm HOME=$dir/home
 Subsystem sftp internal-sftp

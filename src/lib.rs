@@ -112,16 +112,18 @@ pub mod transfer;
 // Layer 6: the engine.
 pub mod run;
 
-// Layer 7: settings in, reports out.
+// Layer 7: settings in, reports out; keys.
 pub mod config;
+pub mod keys;
 pub mod report;
 
 // Layer 8: the facade.
 mod orchestrator;
 pub use orchestrator::blocking;
 pub use orchestrator::{
-    BuildError, Builder, Checks, Consent, HostError, NeedsAudit, NeedsKnownHosts, NeedsPolicy, On,
-    Orchestrator, Overrides, Ready, Report, Request, RequestError, RunError, ShownKey, TrustError,
+    BuildError, Builder, Checks, Consent, HostError, KeyChange, KeyDone, Login, NeedsAudit,
+    NeedsKnownHosts, NeedsPolicy, On, Orchestrator, Overrides, Ready, Report, Request,
+    RequestError, RunError, ShownKey, TrustError,
 };
 
 // Layer 9: the command line.

@@ -129,6 +129,10 @@ pub enum Event {
     HostkeyAttempt,
     /// A host key was trusted, or not.
     HostkeyResult,
+    /// The keys that may log in on a host are about to be changed.
+    KeysAttempt,
+    /// They were changed, or not.
+    KeysResult,
     /// A host is about to be connected to, for the connection's own sake.
     SessionAttempt,
     /// The connection was made and ended, or could not be made.
@@ -159,6 +163,8 @@ impl Event {
             Self::FileResult => "file.result",
             Self::HostkeyAttempt => "hostkey.attempt",
             Self::HostkeyResult => "hostkey.result",
+            Self::KeysAttempt => "keys.attempt",
+            Self::KeysResult => "keys.result",
             Self::SessionAttempt => "session.attempt",
             Self::SessionResult => "session.result",
         }
@@ -167,12 +173,16 @@ impl Event {
     /// Whether it opens an action, closes one, or does neither.
     pub fn kind(self) -> Kind {
         match self {
-            Self::ExecAttempt | Self::FileAttempt | Self::HostkeyAttempt | Self::SessionAttempt => {
-                Kind::Attempt
-            }
-            Self::ExecResult | Self::FileResult | Self::HostkeyResult | Self::SessionResult => {
-                Kind::Result
-            }
+            Self::ExecAttempt
+            | Self::FileAttempt
+            | Self::HostkeyAttempt
+            | Self::KeysAttempt
+            | Self::SessionAttempt => Kind::Attempt,
+            Self::ExecResult
+            | Self::FileResult
+            | Self::HostkeyResult
+            | Self::KeysResult
+            | Self::SessionResult => Kind::Result,
             Self::AuditCheckpoint | Self::AuditGap | Self::AuditRecovered => Kind::Fact,
         }
     }
@@ -441,15 +451,23 @@ mod tests {
 
     #[test]
     fn every_attempt_has_a_result_of_the_same_family() {
-        for event in
-            [Event::ExecAttempt, Event::FileAttempt, Event::HostkeyAttempt, Event::SessionAttempt]
-        {
+        for event in [
+            Event::ExecAttempt,
+            Event::FileAttempt,
+            Event::HostkeyAttempt,
+            Event::KeysAttempt,
+            Event::SessionAttempt,
+        ] {
             assert_eq!(event.kind(), Kind::Attempt);
             assert!(event.as_str().ends_with(".attempt"), "{event}");
         }
-        for event in
-            [Event::ExecResult, Event::FileResult, Event::HostkeyResult, Event::SessionResult]
-        {
+        for event in [
+            Event::ExecResult,
+            Event::FileResult,
+            Event::HostkeyResult,
+            Event::KeysResult,
+            Event::SessionResult,
+        ] {
             assert_eq!(event.kind(), Kind::Result);
             assert!(event.as_str().ends_with(".result"), "{event}");
         }

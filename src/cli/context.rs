@@ -125,6 +125,18 @@ impl Context {
         Ok(crate::orchestrator::open_audit(config)?)
     }
 
+    /// The passphrase that the configuration gives, from wherever it says.
+    pub(super) fn configured_passphrase(
+        &self,
+        config: &Config,
+    ) -> Result<Option<SecretString>, Failure> {
+        if let Some(passphrase) = passphrase(config)? {
+            return Ok(Some(passphrase));
+        }
+        let file = config.ssh.passphrase_file.as_deref();
+        Ok(file.map(crate::orchestrator::read_passphrase).transpose()?)
+    }
+
     /// An orchestrator for the configuration.
     pub(super) fn orchestrator(
         &self,

@@ -10,6 +10,7 @@ mod context;
 mod exec;
 mod failure;
 mod hosts;
+mod keys;
 mod meta;
 mod output;
 mod process;
@@ -73,6 +74,9 @@ enum Command {
     /// Show, check and trust the VMs of the inventory
     #[command(subcommand)]
     Hosts(hosts::Command),
+    /// Make, deploy and rotate the keys that we log in with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Read, verify and export the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Push(args) => transfer::push(&context, &args),
         Command::Pull(args) => transfer::pull(&context, &args),
         Command::Hosts(command) => hosts::run(&context, command),
+        Command::Keys(command) => keys::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Schema => meta::schema(),

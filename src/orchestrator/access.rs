@@ -43,6 +43,16 @@ impl Access {
 
     /// How a host is reached.
     pub(super) fn endpoint(&self, inventory: &Inventory, host: &Host) -> Result<Endpoint, Failure> {
+        self.endpoint_with(inventory, host, self.identity(host)?)
+    }
+
+    /// How a host is reached with another identity than its own.
+    pub(super) fn endpoint_with(
+        &self,
+        inventory: &Inventory,
+        host: &Host,
+        identity: Identity,
+    ) -> Result<Endpoint, Failure> {
         if host.os == Os::Windows {
             return Err(Failure {
                 code: "unsupported_os",
@@ -52,7 +62,19 @@ impl Access {
                 retryable: false,
             });
         }
-        self.reached(inventory, host, self.identity(host)?)
+        self.reached(inventory, host, identity)
+    }
+
+    /// Where a host's own key is, or would be.
+    pub(super) fn key_path(&self, host: &Host) -> Result<PathBuf, Failure> {
+        if let Some(path) = &host.identity_file {
+            return Ok(path.clone());
+        }
+        let Some(dir) = &self.key_dir else {
+            return Err(no_directory("there is no home directory"));
+        };
+        let new = || dir.join(format!("id_ed25519_{}", host.id));
+        Ok(keys::find(dir, &host.id).unwrap_or_else(|_| new()))
     }
 
     /// How a host is reached by somebody who does not log in, and so needs no

@@ -8,10 +8,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{On, Orchestrator, RequestError, resolve};
+use crate::audit::ActionKind;
 use crate::ids::{RunId, VmId};
 use crate::nodeset::NodeSet;
-use crate::outcome::{HostResult, Status, Timing};
+use crate::outcome::{Failure, HostResult, Status, Timing};
 use crate::run::{audit_failure, not_connected, tell};
+use crate::transport::Endpoint;
 
 /// Checks under way. They go on, and are recorded, if this is dropped.
 pub struct Checks {
@@ -33,7 +35,7 @@ impl On {
     pub fn check(self) -> Result<Checks, RequestError> {
         let orchestrator = self.orchestrator();
         let hosts = resolve(orchestrator.inventory(), self.hosts())
-            .inspect_err(|error| orchestrator.refuse_check(error))?;
+            .inspect_err(|error| orchestrator.refuse(ActionKind::Check, error))?;
         if orchestrator.inner.closing.is_cancelled() {
             return Err(RequestError::Closing);
         }
@@ -91,12 +93,25 @@ impl Checks {
 
 impl Orchestrator {
     async fn check_host(&self, run: RunId, vm: &VmId, cancel: &CancellationToken) -> HostResult {
+        match self.inventory().get(vm) {
+            Some(host) => {
+                let endpoint = self.inner.access.endpoint(self.inventory(), host);
+                self.reach(run, vm, endpoint, cancel).await
+            }
+            None => HostResult::new(vm.clone(), String::new(), Status::Unreachable),
+        }
+    }
+
+    /// Connects anew, and no more; on record.
+    pub(super) async fn reach(
+        &self,
+        run: RunId,
+        vm: &VmId,
+        endpoint: Result<Endpoint, Failure>,
+        cancel: &CancellationToken,
+    ) -> HostResult {
         let started = Instant::now();
         let mut result = HostResult::new(vm.clone(), String::new(), Status::Unreachable);
-        let endpoint = match self.inventory().get(vm) {
-            Some(host) => self.inner.access.endpoint(self.inventory(), host),
-            None => return result,
-        };
         let deed = match self.begin_check(run, vm, endpoint.as_ref().ok()).await {
             Ok(deed) => deed,
             Err(error) => {

@@ -24,32 +24,45 @@ impl Orchestrator {
         endpoint: Option<&Endpoint>,
     ) -> Result<Deed, AuditError> {
         let target = target(host, endpoint);
-        self.begin(Event::SessionAttempt, ActionKind::Check, Some(run), target).await
+        let mut record = Record::new(Event::SessionAttempt);
+        record.run_id = Some(run);
+        self.begin(record, ActionKind::Check, target).await
     }
 
-    /// A connection to a host that may not be used: it is not begun, but on
-    /// record.
-    pub(super) fn refuse_check(&self, error: &RequestError) {
+    /// Something to be done for a host that may not be used: it is not begun,
+    /// but on record.
+    pub(super) fn refuse(&self, kind: ActionKind, error: &RequestError) {
         let Some(vm) = refused_host(error) else { return };
         let asker = Asker { operator: self.inner.operator.clone(), ..Asker::default() };
-        let action = ActionFacts::new(ActionKind::Check);
+        let action = ActionFacts::new(kind);
         self.inner.engine.recorder().refused(vm, action, &asker, &error.to_string());
     }
 
     /// A change of what is trusted.
     pub(super) async fn begin_trust(&self, target: TargetFacts) -> Result<Deed, AuditError> {
-        self.begin(Event::HostkeyAttempt, ActionKind::Trust, None, target).await
+        self.begin(Record::new(Event::HostkeyAttempt), ActionKind::Trust, target).await
+    }
+
+    /// A change of the keys that may log in; `facts` say which, and who makes it.
+    pub(super) async fn begin_keys(
+        &self,
+        run: RunId,
+        target: TargetFacts,
+        facts: [(&str, &str); 3],
+    ) -> Result<Deed, AuditError> {
+        let mut record = Record::new(Event::KeysAttempt);
+        record.run_id = Some(run);
+        let facts = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
+        record.metadata.extend(facts);
+        self.begin(record, ActionKind::Keys, target).await
     }
 
     async fn begin(
         &self,
-        event: Event,
+        mut record: Record,
         kind: ActionKind,
-        run: Option<RunId>,
         target: TargetFacts,
     ) -> Result<Deed, AuditError> {
-        let mut record = Record::new(event);
-        record.run_id = run;
         record.op_id = Some(OpId::new());
         record.attempt = Some(1);
         record.actor = Some(self.inner.engine.recorder().actor(&self.inner.operator));
@@ -72,6 +85,7 @@ impl Deed {
         let Some(log) = self.log else { return Ok(()) };
         self.record.event = match self.record.event {
             Event::HostkeyAttempt => Event::HostkeyResult,
+            Event::KeysAttempt => Event::KeysResult,
             _ => Event::SessionResult,
         };
         complete(&mut self.record);

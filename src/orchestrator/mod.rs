@@ -6,6 +6,7 @@ mod builder;
 mod check;
 mod deed;
 mod error;
+mod keys;
 mod request;
 mod trust;
 
@@ -35,6 +36,9 @@ pub use builder::{Builder, NeedsAudit, NeedsKnownHosts, NeedsPolicy, Ready};
 pub(crate) use builder::{adjustments, open_audit, read_passphrase};
 pub use check::Checks;
 pub use error::{BuildError, HostError, RequestError, RunError};
+pub use keys::{KeyChange, KeyDone, Login};
+#[cfg(feature = "cli")]
+pub(crate) use keys::{key_path, sharing};
 #[cfg(feature = "cli")]
 pub(crate) use request::Names;
 pub(crate) use request::resolve;

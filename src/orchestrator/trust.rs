@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use super::deed::target;
 use super::{Orchestrator, RequestError, RunError};
-use crate::audit::{AuditError, Record, ResultFacts};
+use crate::audit::{ActionKind, AuditError, Record, ResultFacts};
 use crate::ids::{RunId, VmId};
 use crate::outcome::{HostResult, Phase, Status};
 use crate::run::{not_connected, tell};
@@ -115,7 +115,7 @@ impl Orchestrator {
     /// audit log closes the open attempt.
     pub async fn host_key(&self, vm: &VmId) -> Result<ShownKey, RunError> {
         let host = self.inventory().require(vm).map_err(RequestError::from);
-        let host = host.inspect_err(|error| self.refuse_check(error))?;
+        let host = host.inspect_err(|error| self.refuse(ActionKind::Check, error))?;
         let endpoint = self.inner.access.outside(self.inventory(), host);
         let endpoint = endpoint.map_err(RunError::Unusable)?;
         let name = host_key_name(&endpoint)?;

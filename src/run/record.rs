@@ -87,6 +87,7 @@ impl Recorder {
         let (attempt, result) = match action.kind {
             ActionKind::Check => (Event::SessionAttempt, Event::SessionResult),
             ActionKind::Download | ActionKind::Upload => (Event::FileAttempt, Event::FileResult),
+            ActionKind::Keys => (Event::KeysAttempt, Event::KeysResult),
             _ => (Event::ExecAttempt, Event::ExecResult),
         };
         let mut record = Record::new(attempt);

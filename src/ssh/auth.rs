@@ -1,4 +1,7 @@
 //! Proving who we are (RFC 4252): with one key, offered once.
+//!
+//! A password is a proof only where a key is to be put on a host for the first
+//! time; it is in no endpoint, so that nothing else can use it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,24 +10,40 @@ use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use secrecy::SecretString;
 
 use super::connect::fail;
 use super::handler::{Client, Learned};
+use super::password;
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase, Endpoint};
 
 /// How many of the agent's keys are tried; each one that the server refuses
 /// counts against its MaxAuthTries.
 const AGENT_KEYS_MAX: usize = 5;
 
+/// What is offered.
+#[derive(Clone, Copy)]
+pub(super) enum Proof<'a> {
+    /// The endpoint's key, or those of the agent behind this socket.
+    Key { key: Option<&'a Arc<PrivateKey>>, agent: Option<&'a Path> },
+    /// This password.
+    Password(&'a SecretString),
+}
+
 /// Authenticates, or says why not. A refusal is final: the same key would be
 /// refused again, and servers ban who insists.
 pub(super) async fn authenticate(
     handle: &mut Handle<Client>,
     endpoint: &Endpoint,
-    key: Option<&Arc<PrivateKey>>,
-    agent: Option<&Path>,
+    proof: Proof<'_>,
     learned: &Learned,
 ) -> Result<(), ConnectError> {
+    let (key, agent) = match proof {
+        Proof::Key { key, agent } => (key, agent),
+        Proof::Password(password) => {
+            return password::authenticate(handle, endpoint, password, learned).await;
+        }
+    };
     let mut offered = Vec::new();
     if endpoint.identity.agent {
         let own = key.map(|key| key.public_key());
@@ -140,13 +159,18 @@ fn accepted(
         Ok(AuthResult::Failure { remaining_methods, .. })
             if remaining_methods.is_empty() && handle.is_closed() =>
         {
-            let reason = learned.closed().unwrap_or_else(|| "the server closed it".into());
-            let message = format!("the connection ended during authentication: {reason}");
-            Err(fail(ConnectPhase::Auth, ConnectErrorKind::Network, message))
+            Err(ended(learned))
         }
         Ok(AuthResult::Failure { .. }) => Ok(false),
         Err(error) => Err(fail(ConnectPhase::Auth, ConnectErrorKind::Network, error.to_string())),
     }
+}
+
+/// The server closed the connection instead of answering.
+pub(super) fn ended(learned: &Learned) -> ConnectError {
+    let reason = learned.closed().unwrap_or_else(|| "the server closed it".into());
+    let message = format!("the connection ended during authentication: {reason}");
+    fail(ConnectPhase::Auth, ConnectErrorKind::Network, message)
 }
 
 fn refused(endpoint: &Endpoint, offered: &[String]) -> ConnectError {

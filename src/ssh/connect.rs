@@ -3,25 +3,28 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use russh::client::{self, GexParams, Handle};
 use russh::keys::PrivateKey;
+use secrecy::SecretString;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::algorithms::{Adjustments, Algorithms};
+use super::auth::{self, Proof};
 use super::connection::{Link, SshConnection};
 use super::handler::{Client, Learned, Verify, describe};
+use super::host_key;
+use super::key_file::{self, NewKey, PublicLine};
 use super::keys::{self, KeyError, Passphrases};
 use super::known_hosts::KnownHosts;
 use super::profile::Profile;
 use super::socket::{Control, Socket};
-use super::{auth, host_key};
 use crate::transport::{
     ChannelError, ConnectError, ConnectErrorKind, ConnectPhase, Connection, ConnectionFacts,
     Connector, Endpoint, Route,
@@ -64,11 +67,75 @@ impl SshConnector {
         Self { settings, keys: Mutex::default() }
     }
 
+    /// As [`connect`](Connector::connect), but proves who we are by a password
+    /// (RFC 4252, 8, and RFC 4256), offered once. Only for putting a key on a
+    /// host; jump hosts on the way are logged in to by key as always.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the socket and ends every task it started.
+    pub async fn connect_with_password(
+        &self,
+        endpoint: &Endpoint,
+        password: &SecretString,
+        deadline: Instant,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
+        let algorithms = self.algorithms(endpoint)?;
+        self.connect_by(endpoint, &algorithms, Proof::Password(password), deadline).await
+    }
+
+    /// Uses a key that was just made for the connections that its file will be
+    /// named for, so that nobody is asked for its passphrase again.
+    pub fn hold(&self, path: &Path, key: &NewKey) {
+        let cell = Arc::new(OnceCell::new_with(Some(Arc::new(key.unlocked.clone()))));
+        self.keys().insert(path.to_owned(), cell);
+    }
+
+    /// Says that a key file took the place of another.
+    pub fn key_moved(&self, from: &Path, to: &Path) {
+        let mut keys = self.keys();
+        match keys.remove(from) {
+            Some(cell) => keys.insert(to.to_owned(), cell),
+            None => keys.remove(to),
+        };
+    }
+
+    /// The public half of a key of ours; see [`key_file::public_line`]. Blocks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn public_line(&self, path: &Path) -> Result<PublicLine, KeyError> {
+        key_file::public_line(path, &self.settings.passphrases)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<OnceCell<Arc<PrivateKey>>>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect_by(
+        &self,
+        endpoint: &Endpoint,
+        algorithms: &Algorithms,
+        proof: Proof<'_>,
+        deadline: Instant,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
+        let result = match self.connect_once(endpoint, algorithms, proof, deadline).await {
+            Err(Obstacle::LacksStrictKex) => {
+                let narrower = algorithms.without_terrapin();
+                self.connect_once(endpoint, &narrower, proof, deadline).await
+            }
+            other => other,
+        };
+        result.map_err(ConnectError::from)
+    }
+
     async fn connect_once(
         &self,
         endpoint: &Endpoint,
         algorithms: &Algorithms,
-        key: Option<&Arc<PrivateKey>>,
+        proof: Proof<'_>,
         deadline: Instant,
     ) -> Result<Arc<dyn Connection>, Obstacle> {
         let started = Instant::now();
@@ -91,11 +158,8 @@ impl SshConnector {
 
         let auth_deadline = deadline.min(Instant::now() + self.settings.auth_timeout);
         let authenticating = Instant::now();
-        let agent = self.settings.agent_socket.as_deref();
-        let authenticated = timeout_at(
-            auth_deadline,
-            auth::authenticate(&mut handle, endpoint, key, agent, &learned),
-        );
+        let authenticated =
+            timeout_at(auth_deadline, auth::authenticate(&mut handle, endpoint, proof, &learned));
         match authenticated.await {
             Ok(result) => result?,
             Err(_) => {
@@ -195,10 +259,7 @@ impl SshConnector {
 
     /// The endpoint's key, read and unlocked at most once.
     async fn key(&self, path: &Path) -> Result<Arc<PrivateKey>, KeyError> {
-        let cell = {
-            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(keys.entry(path.to_owned()).or_default())
-        };
+        let cell = Arc::clone(self.keys().entry(path.to_owned()).or_default());
         let load = || async {
             let (path, passphrases) = (path.to_owned(), self.settings.passphrases.clone());
             let shown = path.display().to_string();
@@ -237,15 +298,9 @@ impl Connector for SshConnector {
                 None => None,
             };
             let deadline = deadline + unlocking.elapsed();
-            let first = self.connect_once(endpoint, &algorithms, key.as_ref(), deadline).await;
-            let result = match first {
-                Err(Obstacle::LacksStrictKex) => {
-                    let narrower = algorithms.without_terrapin();
-                    self.connect_once(endpoint, &narrower, key.as_ref(), deadline).await
-                }
-                other => other,
-            };
-            result.map_err(ConnectError::from)
+            let agent = self.settings.agent_socket.as_deref();
+            let proof = Proof::Key { key: key.as_ref(), agent };
+            self.connect_by(endpoint, &algorithms, proof, deadline).await
         }
         .boxed()
     }

@@ -154,7 +154,7 @@ fn strong_enough(path: &Path, key: PrivateKey) -> Result<PrivateKey, KeyError> {
     }
 }
 
-fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let shown = || path.display().to_string();
     let failed = |error: io::Error| KeyError::Io { path: shown(), cause: error.to_string() };
     let file = File::open(path).map_err(failed)?;
@@ -196,7 +196,7 @@ fn unlock(path: &Path, text: &str, from: &Passphrases) -> Result<PrivateKey, Key
         .map_err(|_| KeyError::WrongPassphrase { path: shown })
 }
 
-fn invalid(path: &Path, error: &russh::keys::Error) -> KeyError {
+pub(super) fn invalid(path: &Path, error: &dyn std::error::Error) -> KeyError {
     KeyError::Invalid { path: path.display().to_string(), cause: error.to_string() }
 }
 

@@ -5,15 +5,17 @@
 //! nothing but the password is written before the server is known to run.
 
 use std::future::pending;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
+use super::tool::Proof;
 use crate::exec::sudo_words;
 use crate::quote;
 use crate::remote::{RunAs, SudoPassword};
@@ -69,32 +71,34 @@ pub enum NotElevated {
 /// # Cancel safety
 /// If the future is dropped the channel is closed, which ends what was started.
 pub async fn sftp_as(connection: &dyn Connection, run_as: &RunAs) -> Result<Channel, NotElevated> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| ChannelError::Lost {
+    let proof = Proof::new().map_err(|error| ChannelError::Lost {
         sent: false,
         reason: Some(format!("this system gives no random numbers: {error}")),
     })?;
-    let nonce = format!("{:032x}", u128::from_ne_bytes(nonce));
-    let prompt = format!("orch1 {nonce} P");
+    let (mark, [nonce, _]) = (&proof.mark, proof.args());
+    let prompt = format!("{mark}P");
     let mut words = vec![b"exec".to_vec()];
     words.extend(sudo_words(run_as, &prompt));
-    words.extend(["/bin/sh", "-c", START, "sh", &nonce].map(|word| word.as_bytes().to_vec()));
+    words.extend(["/bin/sh", "-c", START, "sh"].map(|word| word.as_bytes().to_vec()));
+    words.push(nonce.into_vec());
     // Every word here is plain: sudo's user is checked to be.
     let line: Vec<String> =
         words.iter().map(|word| quote::login_word(word).unwrap_or_default()).collect();
 
     let request = ExecRequest { command: line.join(" ").into_bytes(), pty: None };
-    let Channel { mut output, input } = connection.exec(request).await?;
     let handshake = Handshake {
-        ready: format!("orch1 {nonce} R\n").into_bytes(),
-        none: format!("orch1 {nonce} N\n").into_bytes(),
+        ready: format!("{mark}R\n").into_bytes(),
+        none: format!("{mark}N\n").into_bytes(),
         prompt: prompt.into_bytes(),
         run_as,
         stdout: Vec::new(),
         stderr: Vec::new(),
         prompts: 0,
     };
-    match timeout(SUDO_MAX, handshake.run(&mut *output, &*input)).await {
+    let deadline = Instant::now() + SUDO_MAX;
+    let channel = timeout_at(deadline, connection.exec(request)).await;
+    let Channel { mut output, input } = channel.map_err(|_| NotElevated::TimedOut)??;
+    match timeout_at(deadline, handshake.run(&mut *output, &*input)).await {
         Ok(Ok(())) => Ok(Channel { output, input }),
         Ok(Err(error)) => Err(closing(&*input, error).await),
         Err(_) => Err(closing(&*input, NotElevated::TimedOut).await),

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::outcome::VerifiedBy;
 use crate::remote::ExitStatus;
 
-/// What a text gets that begins with `tool.sh`: a word that nobody can know, and
-/// the SHA-256 by which a tool shows that it is one.
+/// What our texts get first: a word that nobody can know, and the SHA-256 by which
+/// a tool shows that it is one.
 pub(super) struct Proof {
     /// What each line of the answer begins with.
     pub(super) mark: String,

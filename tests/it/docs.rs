@@ -42,7 +42,14 @@ fn every_command_line_shown_exists() {
 
 #[test]
 fn every_flag_the_guide_mentions_exists() {
-    let verbs = [&["exec"][..], &["audit", "verify"], &["hosts", "trust"], &["config", "show"]];
+    let verbs = [
+        &["exec"][..],
+        &["audit", "verify"],
+        &["config", "show"],
+        &["hosts", "trust"],
+        &["keys", "deploy"],
+        &["keys", "generate"],
+    ];
     let help: String = verbs.iter().filter_map(|verbs| help(verbs)).collect();
     let known = flags(&help);
     let guide = documents().into_iter().filter(|path| {
@@ -166,7 +173,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
 }
 
 fn has_subcommands(verb: &str) -> bool {
-    matches!(verb, "audit" | "config" | "hosts")
+    matches!(verb, "audit" | "config" | "hosts" | "keys")
 }
 
 fn help(verbs: &[&str]) -> Option<String> {

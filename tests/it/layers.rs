@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["event", "exec", "plan"],
     &["audit", "transfer"],
     &["run"],
-    &["config", "report"],
+    &["config", "keys", "report"],
     &["orchestrator"],
     &["cli"],
 ];

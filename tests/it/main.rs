@@ -12,6 +12,7 @@ mod docs;
 mod exec;
 mod fixtures;
 mod hosts_folder;
+mod keys;
 mod known_hosts;
 mod layers;
 mod library;

@@ -135,6 +135,7 @@ mod tests {
         check("file.result", "checksum_mismatch", 100_103);
         check("file.result", "policy_denied", 300_399);
         check("hostkey.result", "success", 400_799);
+        check("keys.result", "success", 400_799);
         check("session.attempt", "", 400_701);
         check("session.result", "success", 400_701);
         check("session.result", "unreachable", 400_704);

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
     /// How it ended (success, failed, timeout, host_key_rejected, …)
     #[arg(long, env = "ORCHESTRATOR_STATUS", value_name = "STATUS")]
     status: Option<String>,
-    /// What happened (exec.result), or a family of it (exec, hostkey, session, audit)
+    /// What happened (exec.result), or a family of it (exec, hostkey, keys, session, audit)
     #[arg(long, env = "ORCHESTRATOR_EVENT", value_name = "EVENT")]
     event: Option<String>,
     /// Any part of the run's id

@@ -11,4 +11,4 @@ mod hosts_list;
 mod hosts_show;
 mod hosts_trust;
 mod usage;
-mod world;
+pub(crate) mod world;

@@ -19,23 +19,23 @@ use tempfile::TempDir;
 
 use crate::support::{KeyKind, KeyPair, Sshd};
 
-pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_orchestrator");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_orchestrator");
 
-pub(super) struct World {
+pub(crate) struct World {
     dir: TempDir,
 }
 
 /// What the program said.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) code: i32,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl World {
     /// A world whose configuration has these VMs and more sections.
-    pub(super) fn new(vms: &str, sections: &str) -> Self {
+    pub(crate) fn new(vms: &str, sections: &str) -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(world.path("keys")).unwrap();
         world.configure(vms, sections);
@@ -44,14 +44,14 @@ impl World {
 
     /// A world with one VM, `vm01`, and the key that logs in there. Its host
     /// key is not known.
-    pub(super) fn of(sshd: &Sshd) -> Self {
+    pub(crate) fn of(sshd: &Sshd) -> Self {
         let world = Self::new(&format!("  vm01: {}\n", address(sshd)), "");
         world.give_key("vm01");
         world
     }
 
     /// Writes the configuration anew.
-    pub(super) fn configure(&self, vms: &str, sections: &str) {
+    pub(crate) fn configure(&self, vms: &str, sections: &str) {
         let text = format!(
             "vms:\n{vms}remote_execution:\n  key_storage_path: {}\n  key_storage_type: plain_dir\n\
              ssh:\n  known_hosts: {}\n  connect_timeout: 10s\n\
@@ -63,35 +63,35 @@ impl World {
         fs::write(self.config(), text).unwrap();
     }
 
-    pub(super) fn give_key(&self, vm: &str) {
+    pub(crate) fn give_key(&self, vm: &str) {
         let key = KeyPair::shared(KeyKind::Ed25519);
         key.write_to(self.path("keys").join(format!("id_ed25519_{vm}")));
     }
 
-    pub(super) fn know(&self, lines: &str) {
+    pub(crate) fn know(&self, lines: &str) {
         fs::write(self.path("known_hosts"), lines).unwrap();
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("config.yml")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.path("state/audit.jsonl")
     }
 
     /// The program in this world and nothing of the one around it.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.shell(PROGRAM.as_ref());
         command.args(args);
         command
     }
 
-    pub(super) fn shell(&self, program: &OsStr) -> Command {
+    pub(crate) fn shell(&self, program: &OsStr) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -103,7 +103,7 @@ impl World {
         command
     }
 
-    pub(super) fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         let output = self.command(args).output().unwrap();
         Said {
             code: output.status.code().unwrap_or(-1),
@@ -114,7 +114,7 @@ impl World {
 
     /// As [`run`](Self::run), with a terminal on which `answer` is typed; out
     /// and err are one there.
-    pub(super) fn on_terminal(&self, args: &str, answer: &str) -> Said {
+    pub(crate) fn on_terminal(&self, args: &str, answer: &str) -> Said {
         let mut script = self.shell("script".as_ref());
         let program = format!("{PROGRAM} {args}");
         script.args(["-qec", &program, "/dev/null"]).stdin(Stdio::piped());
@@ -128,19 +128,19 @@ impl World {
     }
 
     /// The events on record, without those of the log itself.
-    pub(super) fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.log()).unwrap();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         records.filter(|record| !record["event"].as_str().unwrap().starts_with("audit.")).collect()
     }
 
-    pub(super) fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.records().iter().map(|record| record["event"].as_str().unwrap().to_owned()).collect()
     }
 
     /// A world with one disabled VM, and a log in which alice was refused
     /// `echo 0`, `echo 1` and so on there.
-    pub(super) fn with_log(commands: usize) -> Self {
+    pub(crate) fn with_log(commands: usize) -> Self {
         let world = Self::new("  vm01: {ip: 127.0.0.1, enabled: no}\n", "");
         let log = AuditLog::open(world.log(), Options::new(Arc::new(|text| Cow::Borrowed(text))))
             .unwrap();
@@ -168,17 +168,17 @@ impl World {
         world
     }
 
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         fs::read_to_string(self.log()).unwrap().lines().map(str::to_owned).collect()
     }
 
-    pub(super) fn write_lines(&self, lines: &[String]) {
+    pub(crate) fn write_lines(&self, lines: &[String]) {
         fs::write(self.log(), lines.join("\n") + "\n").unwrap();
     }
 
     /// Where alice's second record stands in [`lines`](Self::lines); the log
     /// may have put a record of its own before it.
-    pub(super) fn second_of_alice(&self) -> usize {
+    pub(crate) fn second_of_alice(&self) -> usize {
         let lines = self.lines();
         let alices = lines.iter().enumerate().filter(|(_, line)| line.contains("alice"));
         alices.map(|(at, _)| at).nth(1).unwrap()
@@ -187,35 +187,35 @@ impl World {
 
 impl Said {
     #[track_caller]
-    pub(super) fn is(self, code: i32) -> Self {
+    pub(crate) fn is(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.out.lines().count(), 1, "{self:#?}");
         serde_json::from_str(&self.out).unwrap()
     }
 
     #[track_caller]
-    pub(super) fn has(self, text: &str) -> Self {
+    pub(crate) fn has(self, text: &str) -> Self {
         assert!(self.out.contains(text) || self.err.contains(text), "{text:?} in {self:#?}");
         self
     }
 
     #[track_caller]
-    pub(super) fn lacks(self, text: &str) -> Self {
+    pub(crate) fn lacks(self, text: &str) -> Self {
         assert!(!self.out.contains(text) && !self.err.contains(text), "{text:?} in {self:#?}");
         self
     }
 }
 
 /// The settings of a VM that is this server.
-pub(super) fn address(sshd: &Sshd) -> String {
+pub(crate) fn address(sshd: &Sshd) -> String {
     let (ip, port, user) = (sshd.addr().ip(), sshd.port(), sshd.user());
     format!("{{ip: \"{ip}\", ssh_port: {port}, ssh_user: {user}}}")
 }
 
-pub(super) fn set_mode(path: &Path, mode: u32) {
+pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }

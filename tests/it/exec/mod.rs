@@ -16,7 +16,7 @@ mod refused;
 pub(crate) mod secrets;
 mod stdin;
 pub(crate) mod sudo;
-mod sudo_rs;
+pub(crate) mod sudo_rs;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -46,7 +46,7 @@ exit 1
     )
 }
 
-fn host_with_sudo_rs() -> (Sshd, TempDir) {
+pub(crate) fn host_with_sudo_rs() -> (Sshd, TempDir) {
     host_with(std::env::var_os("ORCHESTRATOR_SUDO_RS"))
 }
 

@@ -81,6 +81,18 @@ pub(crate) fn dropbear_user() -> Account {
     account("orchtest-dropbear", Shell::Dash)
 }
 
+/// The password of [`password_user`]; not a word that stands anywhere else.
+pub(crate) const PASSWORD: &str = "orch-quartz-7-herring";
+
+/// The ordinary user who can log in by [`PASSWORD`].
+pub(crate) fn password_user() -> Account {
+    let account = account("orchtest-password", Shell::Dash);
+    let _lock = lock();
+    let set = format!("echo '{}:{PASSWORD}' | /usr/sbin/chpasswd", account.name);
+    output(Command::new("sh").args(["-c", &set]));
+    account
+}
+
 fn account(name: &str, shell: Shell) -> Account {
     assert!(is_root(), "this test logs in as {name}, whom only root can create: run it as root");
     let account = Account { name: name.to_owned(), home: Path::new(HOMES).join(name) };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::accounts::{self, Shell};
+use super::accounts::{self, Account, Shell};
 use super::daemon::{self, Daemon};
 use super::keys::{KeyKind, KeyPair};
 use super::openssh;
@@ -25,6 +25,8 @@ pub(crate) struct SshdBuilder {
     certificates: Vec<String>,
     client_key: Option<KeyPair>,
     login_shell: Option<Shell>,
+    account: Option<Account>,
+    keys_at_home: bool,
     debug: bool,
 }
 
@@ -68,6 +70,19 @@ impl SshdBuilder {
         self
     }
 
+    /// Logs in as this user, instead of the user who runs the tests.
+    pub(crate) fn account(mut self, account: Account) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    /// Reads `.ssh/authorized_keys` in [`Sshd::home`], which is HOME for
+    /// whoever logs in.
+    pub(crate) fn keys_at_home(mut self) -> Self {
+        self.keys_at_home = true;
+        self
+    }
+
     /// Listens on `::1`.
     pub(crate) fn ipv6(mut self) -> Self {
         self.ip = Ipv6Addr::LOCALHOST.into();
@@ -86,9 +101,10 @@ impl SshdBuilder {
         if self.host_keys.is_empty() {
             self.host_keys.push(KeyPair::shared(KeyKind::Ed25519));
         }
-        let user = match self.login_shell {
-            Some(shell) => accounts::ordinary_user(shell).name,
-            None => accounts::current_user(),
+        let user = match (&self.account, self.login_shell) {
+            (Some(account), _) => account.name.clone(),
+            (None, Some(shell)) => accounts::ordinary_user(shell).name,
+            (None, None) => accounts::current_user(),
         };
         let dir = tempfile::tempdir().unwrap();
         // sshd reads authorized_keys as the user who logs in.
@@ -98,6 +114,18 @@ impl SshdBuilder {
         let client_key = client_key.unwrap_or_else(|| KeyPair::shared(KeyKind::Ed25519));
         client_key.write_to(dir.path().join("client_key"));
         fs::write(dir.path().join("authorized_keys"), &client_key.public).unwrap();
+        if self.keys_at_home {
+            let ssh = dir.path().join("home/.ssh");
+            fs::create_dir(&ssh).unwrap();
+            fs::set_permissions(&ssh, Permissions::from_mode(0o700)).unwrap();
+            let keys = ssh.join("authorized_keys");
+            fs::rename(dir.path().join("authorized_keys"), &keys).unwrap();
+            if let Some(account) = &self.account {
+                for path in [&dir.path().join("home"), &ssh, &keys] {
+                    accounts::own(account, path);
+                }
+            }
+        }
         let mark = daemon::new_mark();
         let (daemon, addr) = start_on_free_port(&self, dir.path(), &mark);
         let sshd = Sshd { daemon, addr, settings: self, user, mark, dir };
@@ -131,6 +159,8 @@ impl Sshd {
             certificates: Vec::new(),
             client_key: None,
             login_shell: None,
+            account: None,
+            keys_at_home: false,
             debug: false,
         }
     }
@@ -151,6 +181,12 @@ impl Sshd {
     /// The private key that may log in (0600), `.pub` beside it.
     pub(crate) fn client_key(&self) -> PathBuf {
         self.dir.path().join("client_key")
+    }
+
+    /// HOME of whoever logs in, unless that is an ordinary user with a home of
+    /// their own.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
     }
 
     pub(crate) fn host_keys(&self) -> &[KeyPair] {
@@ -254,12 +290,13 @@ fn sshd_config(settings: &SshdBuilder, dir: &Path, mark: &str, addr: SocketAddr)
     }
     lines.push(format!("ListenAddress {}", addr.ip()));
     lines.push(format!("Port {}", addr.port()));
-    lines.push(format!("AuthorizedKeysFile {}", dir.join("authorized_keys").display()));
+    let keys = if settings.keys_at_home { "home/.ssh/authorized_keys" } else { "authorized_keys" };
+    lines.push(format!("AuthorizedKeysFile {}", dir.join(keys).display()));
     // The tests must not depend on the start-up files of whoever runs them, nor
     // kill a shell that is about to change something there.
     let home = match settings.login_shell {
-        Some(_) => String::new(),
-        None => format!(" HOME={}", dir.join("home").display()),
+        Some(_) if !settings.keys_at_home => String::new(),
+        _ => format!(" HOME={}", dir.join("home").display()),
     };
     lines.push(format!("SetEnv {mark}{home}"));
     lines.push(format!("LogLevel {}", if settings.debug { "DEBUG1" } else { "VERBOSE" }));

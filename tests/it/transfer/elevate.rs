@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::exec::host;
 use crate::exec::secrets::Onlooker;
 use crate::exec::sudo::{PASSWORD, Sudoers, with_password, without_password};
+use crate::exec::sudo_rs::host_with_sudo_rs;
 use crate::support::client::connect;
 use crate::support::{Shell, Sshd, is_root};
 
@@ -74,6 +75,17 @@ async fn sftp_as_root_and_as_another_user() {
     reaches(&without(), &without_password(None)).await;
     reaches(&without(), &without_password(Some("orchtest-bash"))).await;
     reaches(&with(), &with_password(PASSWORD)).await;
+}
+
+#[tokio::test]
+async fn sftp_by_sudo_rs() {
+    if !is_root() {
+        return;
+    }
+    let (_sudoers, (sshd, _dir)) = (Sudoers::install(), host_with_sudo_rs());
+    reaches(&sshd, &with_password(PASSWORD)).await;
+    let error = refusal(&sshd, &with_password("orch-wrong")).await;
+    assert!(matches!(error, NotElevated::WrongPassword), "{error:?}");
 }
 
 #[tokio::test]

@@ -41,6 +41,24 @@ async fn authenticate(wire: &mut Wire, behaviour: Behaviour, seen: &Mutex<Seen>)
             seen.lock().unwrap().unanswered += 1;
             continue;
         }
+        if let Some(questions) = questions(behaviour) {
+            match method {
+                b"password" => {
+                    fields.bool()?;
+                    seen.lock().unwrap().secrets.push(fields.str()?.to_vec());
+                }
+                b"keyboard-interactive" => {
+                    ask(wire, questions, seen).await?;
+                    if behaviour == Behaviour::AsksOneQuestion {
+                        return wire.writer.send(&Payload::new(message::USERAUTH_SUCCESS)).await;
+                    }
+                }
+                _ => {}
+            }
+            let failure = Payload::new(message::USERAUTH_FAILURE);
+            wire.writer.send(&failure.str("publickey,keyboard-interactive").bool(false)).await?;
+            continue;
+        }
         if method != b"publickey" || behaviour == Behaviour::RefusesAuth {
             wire.writer.send(&failure).await?;
         } else if fields.bool()? {
@@ -51,6 +69,30 @@ async fn authenticate(wire: &mut Wire, behaviour: Behaviour, seen: &Mutex<Seen>)
             wire.writer.send(&answer).await?;
         }
     }
+}
+
+fn questions(behaviour: Behaviour) -> Option<&'static [&'static str]> {
+    match behaviour {
+        Behaviour::AsksOneQuestion | Behaviour::AsksInVain => Some(&["Password: "]),
+        Behaviour::AsksTwoQuestions => Some(&["Password: ", "Code: "]),
+        _ => None,
+    }
+}
+
+/// Asks without echo, then nothing more.
+async fn ask(wire: &mut Wire, questions: &[&str], seen: &Mutex<Seen>) -> io::Result<()> {
+    for round in [questions, &[]] {
+        let head = Payload::new(message::USERAUTH_INFO_REQUEST).str("").str("").str("");
+        let head = head.u32(u32::try_from(round.len()).unwrap());
+        let asked = round.iter().fold(head, |asked, question| asked.str(question).bool(false));
+        wire.writer.send(&asked).await?;
+        let answer = wire.reader.skip_to(message::USERAUTH_INFO_RESPONSE).await?;
+        let mut fields = Fields::of(&answer);
+        for _ in 0..fields.u32()? {
+            seen.lock().unwrap().secrets.push(fields.str()?.to_vec());
+        }
+    }
+    Ok(())
 }
 
 /// A channel the client opened, by the client's number.

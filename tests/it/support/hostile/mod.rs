@@ -73,6 +73,13 @@ pub(crate) enum Behaviour {
     NeverAnswersAuth,
     /// Refuses every key.
     RefusesAuth,
+    /// Takes no key and no password but as the answer to one question, then asks
+    /// no further question, as PAM does (keyboard-interactive, RFC 4256).
+    AsksOneQuestion,
+    /// As [`Behaviour::AsksOneQuestion`], but wants a code besides.
+    AsksTwoQuestions,
+    /// As [`Behaviour::AsksOneQuestion`], and no answer is right.
+    AsksInVain,
 
     // When a channel is opened.
     NeverAnswersChannelOpen,
@@ -120,6 +127,7 @@ struct Seen {
     commands: Vec<Vec<u8>>,
     unanswered: usize,
     channel_answers: Vec<u8>,
+    secrets: Vec<Vec<u8>>,
 }
 
 impl Hostile {
@@ -167,6 +175,11 @@ impl Hostile {
     /// The commands of the exec requests received so far.
     pub(crate) fn commands(&self) -> Vec<Vec<u8>> {
         self.seen.lock().unwrap().commands.clone()
+    }
+
+    /// Passwords and answers received so far.
+    pub(crate) fn secrets(&self) -> Vec<Vec<u8>> {
+        self.seen.lock().unwrap().secrets.clone()
     }
 
     /// Requests received so far that a behaviour leaves without an answer.

@@ -1,4 +1,4 @@
-//! Message numbers of RFC 4253, 4252 and 4254.
+//! Message numbers of RFC 4253, 4252, 4256 and 4254.
 
 pub(crate) const DISCONNECT: u8 = 1;
 pub(crate) const IGNORE: u8 = 2;
@@ -12,6 +12,8 @@ pub(crate) const USERAUTH_REQUEST: u8 = 50;
 pub(crate) const USERAUTH_FAILURE: u8 = 51;
 pub(crate) const USERAUTH_SUCCESS: u8 = 52;
 pub(crate) const USERAUTH_PK_OK: u8 = 60;
+pub(crate) const USERAUTH_INFO_REQUEST: u8 = 60;
+pub(crate) const USERAUTH_INFO_RESPONSE: u8 = 61;
 pub(crate) const GLOBAL_REQUEST: u8 = 80;
 pub(crate) const REQUEST_FAILURE: u8 = 82;
 pub(crate) const CHANNEL_OPEN: u8 = 90;
