@@ -16,6 +16,7 @@ mod output;
 mod process;
 mod request;
 mod rerun;
+mod script;
 mod signals;
 mod stdout;
 mod sudo;
@@ -55,6 +56,7 @@ Examples:
   orchestrator exec all 'df -h /' --timeout 10s --json
   orchestrator push vm01 app.tar /opt/app.tar       whole or not at all, proven by SHA-256
   orchestrator pull vm[01-04] /var/log/syslog logs  into logs/vm01/, logs/vm02/, …
+  orchestrator script vm[01-04] check.sh -- --all   sent, verified, run, removed
   orchestrator hosts check                          can every VM be reached?
   orchestrator hosts trust vm01                     enrol its host key
   orchestrator audit verify                         is the record intact?";
@@ -71,6 +73,8 @@ enum Command {
     Push(Box<transfer::Push>),
     /// Fetch files from one or more VMs
     Pull(Box<transfer::Pull>),
+    /// Run a script on one or more VMs
+    Script(Box<script::Args>),
     /// Show, check and trust the VMs of the inventory
     #[command(subcommand)]
     Hosts(hosts::Command),
@@ -122,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::run(&context, &args),
         Command::Push(args) => transfer::push(&context, &args),
         Command::Pull(args) => transfer::pull(&context, &args),
+        Command::Script(args) => script::run(&context, &args),
         Command::Hosts(command) => hosts::run(&context, command),
         Command::Keys(command) => keys::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),

@@ -95,6 +95,11 @@ impl ProcessArgs {
         Ok((command, secrets))
     }
 
+    /// Whether it reads what we are given on our own stdin.
+    pub(super) fn reads_our_stdin(&self) -> bool {
+        matches!(self.stdin(), Stdin::Inherit)
+    }
+
     fn stdin(&self) -> Stdin {
         match &self.stdin {
             None => Stdin::Empty,

@@ -94,6 +94,25 @@ impl Shell<'_> {
         stdin: impl Into<Arc<[u8]>>,
         timeout: Option<Duration>,
     ) -> Result<Answer, ShellError> {
+        let start = if self.run_as.is_some() { SUDO_START } else { START };
+        let limits = Limits { timeout, start: Some(start), ..Limits::default() };
+        self.run_within(text, args, stdin, limits).await
+    }
+
+    /// As [`run`](Self::run), within other bounds.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_within(
+        &self,
+        text: &str,
+        args: &[&OsStr],
+        stdin: impl Into<Arc<[u8]>>,
+        limits: Limits,
+    ) -> Result<Answer, ShellError> {
         let words = [OsStr::new("-c"), OsStr::new(text), OsStr::new("sh")];
         let words = words.iter().chain(args).map(OsString::from);
         let mut command = Command::new("/bin/sh").args(words);
@@ -110,8 +129,6 @@ impl Shell<'_> {
             Ok(mark) => mark,
             Err(error) => return unavailable(Phase::Shell, error.to_string(), None),
         };
-        let start = if self.run_as.is_some() { SUDO_START } else { START };
-        let limits = Limits { timeout, start: Some(start), ..Limits::default() };
         let report = run(self.connection, &command, &mark, limits, None, &Never, self.cancel).await;
         match report.ending {
             Ending::Exited(exit) => {
@@ -121,7 +138,7 @@ impl Shell<'_> {
             Ending::NotSent { message, .. } => unavailable(Phase::Channel, message, None),
             Ending::StdinFailed { message } => unavailable(Phase::Shell, message, None),
             Ending::Lost { reason, .. } => Err(ShellError::Lost { reason }),
-            Ending::TimedOut => Err(ShellError::TimedOut(timeout.unwrap_or_default())),
+            Ending::TimedOut => Err(ShellError::TimedOut(limits.timeout.unwrap_or_default())),
             Ending::Cancelled => Err(ShellError::Cancelled),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::RemoteExecution;
 use crate::inventory::{Host, Inventory, Jump, Os};
 use crate::outcome::{Failure, Phase};
+use crate::remote::Action;
 use crate::ssh::keys::{self, KeyError};
 use crate::transport::{Endpoint, Identity, Route, Trust};
 
@@ -170,6 +171,24 @@ impl Access {
         }
         Ok(route)
     }
+}
+
+/// Refuses what a host's system cannot run.
+pub(super) fn runnable(action: &Action, os: Os) -> Result<(), Failure> {
+    let Action::Script(script) = action else { return Ok(()) };
+    let Some(ending) = script.windows_ending() else { return Ok(()) };
+    let os = match os {
+        Os::Linux => "linux",
+        Os::Macos => "macos",
+        Os::Windows => "windows",
+    };
+    Err(Failure {
+        code: "unsupported_os",
+        phase: Phase::Config,
+        message: format!("a Windows script (.{ending}) cannot run here: this host's os is {os}"),
+        hint: Some("name what reads it, such as --interpreter pwsh".into()),
+        retryable: false,
+    })
 }
 
 /// The endpoint as if nothing stood between.

@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::access;
 use super::{HostError, Orchestrator, RequestError, RunError};
 use crate::exec::Limits;
 use crate::ids::{RunId, VmId};
@@ -171,7 +172,10 @@ impl Request {
                 vm: vm.clone(),
                 allowed: host.allowed,
                 shell: host.shell.clone(),
-                endpoint: access.endpoint(inventory, host),
+                endpoint: access.endpoint(inventory, host).and_then(|endpoint| {
+                    access::runnable(&action, host.os)?;
+                    Ok(endpoint)
+                }),
             });
         }
         Ok(Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{Command, InvalidCommand};
+use super::{Command, InvalidCommand, Program};
 
 /// The largest script that is sent, in bytes. It is held in memory, once for
 /// all hosts.
@@ -27,6 +27,7 @@ pub struct Script {
     pub(crate) interpreter: Vec<OsString>,
     pub(crate) args: Vec<OsString>,
     pub(crate) place: Option<OsString>,
+    pub(crate) mode: Option<u32>,
     pub(crate) settings: Command,
 }
 
@@ -64,9 +65,21 @@ pub enum InvalidScript {
     /// What it shares with a command.
     #[error(transparent)]
     Command(#[from] InvalidCommand),
+    /// Its first line ends as on Windows, so that no interpreter is found.
+    #[error(
+        "the script's lines end in CR LF, and no host has the interpreter its first line names: \
+         convert it (dos2unix), or name an interpreter"
+    )]
+    CarriageReturn,
     /// Nothing in it.
     #[error("the script is empty")]
     Empty,
+    /// Larger than [`SCRIPT_MAX`].
+    #[error("a script has at most {} MiB: push it as a file, then run that", SCRIPT_MAX >> 20)]
+    Large,
+    /// A mode that it could not be executed with.
+    #[error("{0:o} is no mode for a script: use octal digits that let it be executed, as 755")]
+    Mode(u32),
     /// There is nothing to be put there.
     #[error("a script that is on the host already cannot be placed elsewhere")]
     Placed,
@@ -97,6 +110,7 @@ impl Script {
             interpreter: Vec::new(),
             args: Vec::new(),
             place: None,
+            mode: None,
             settings: Command::new(""),
         }
     }
@@ -123,6 +137,14 @@ impl Script {
     /// runs it from there and leaves it.
     pub fn place(mut self, path: impl AsRef<OsStr>) -> Self {
         self.place = Some(path.as_ref().into());
+        self
+    }
+
+    /// The permission bits of what is [placed](Self::place). Without them an
+    /// existing file keeps its own, and a new one gets 755 under the host's
+    /// umask.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
         self
     }
 
@@ -178,10 +200,21 @@ impl Script {
             (ScriptSource::Host(path), None) | (_, Some(path)) if path.is_empty() => {
                 return Err(InvalidScript::EmptyPath);
             }
-            (ScriptSource::Bytes { bytes, .. }, _) if bytes.is_empty() => {
+            _ => {}
+        }
+        if let ScriptSource::Bytes { bytes, .. } = &self.source {
+            if bytes.iter().all(|&byte| byte == 0) {
                 return Err(InvalidScript::Empty);
             }
-            _ => {}
+            if bytes.len() > SCRIPT_MAX {
+                return Err(InvalidScript::Large);
+            }
+            if self.interpreter.is_empty() && first_line(bytes).is_some_and(ends_in_cr) {
+                return Err(InvalidScript::CarriageReturn);
+            }
+        }
+        if let Some(mode) = self.mode.filter(|mode| mode & 0o100 == 0 || mode & !0o7777 != 0) {
+            return Err(InvalidScript::Mode(mode));
         }
         let path = match (&self.source, &self.place) {
             (ScriptSource::Host(path), _) | (_, Some(path)) => path.as_os_str(),
@@ -197,14 +230,51 @@ impl Script {
             true => path.to_owned(),
             false => [OsStr::new("./"), path].into_iter().collect(),
         };
-        let mut words = self.interpreter.iter().map(OsString::as_os_str);
-        let mut command = match words.next() {
-            Some(program) => Command::new(program).args(words).arg(path),
-            None => Command::new(path),
-        };
-        command = command.args(&self.args);
-        Command { program: command.program, ..self.settings.clone() }
+        let mut words = self.interpreter.clone();
+        if words.is_empty() && !self.is_executed() {
+            words.push("/bin/sh".into());
+        }
+        words.push(path);
+        words.extend(self.args.iter().cloned());
+        Command { program: Program::Argv(words), ..self.settings.clone() }
     }
+
+    /// Whether the file itself is executed: it says what reads it, or is no
+    /// text. What is on the host already is left to the host.
+    pub(crate) fn is_executed(&self) -> bool {
+        let ScriptSource::Bytes { bytes, .. } = &self.source else {
+            return self.interpreter.is_empty();
+        };
+        self.interpreter.is_empty() && (first_line(bytes).is_some() || bytes.contains(&0))
+    }
+
+    /// The ending of its name, if that means it was written for Windows and
+    /// nothing says otherwise.
+    pub(crate) fn windows_ending(&self) -> Option<&'static str> {
+        let name = match &self.source {
+            ScriptSource::Bytes { bytes, .. } if first_line(bytes).is_some() => return None,
+            ScriptSource::Bytes { name, .. } => Path::new(name),
+            ScriptSource::File(path) => path,
+            ScriptSource::Host(path) => Path::new(path),
+        };
+        let ending = name.extension().filter(|_| self.interpreter.is_empty())?;
+        WINDOWS.into_iter().find(|windows| ending.eq_ignore_ascii_case(windows))
+    }
+}
+
+/// What only Windows runs.
+const WINDOWS: [&str; 4] = ["bat", "cmd", "ps1", "vbs"];
+
+/// The line that says what reads a script.
+fn first_line(bytes: &[u8]) -> Option<&[u8]> {
+    if !bytes.starts_with(b"#!") {
+        return None;
+    }
+    bytes.split(|&byte| byte == b'\n').next()
+}
+
+fn ends_in_cr(line: &[u8]) -> bool {
+    line.ends_with(b"\r")
 }
 
 /// Reads a script to its end.
@@ -215,8 +285,7 @@ pub fn read_script(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(SCRIPT_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > SCRIPT_MAX {
-        let message = format!("a script has at most {} MiB; push it as a file", SCRIPT_MAX >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, InvalidScript::Large));
     }
     Ok(bytes)
 }
@@ -224,4 +293,50 @@ pub fn read_script(from: &mut dyn Read) -> io::Result<Vec<u8>> {
 fn source(name: &OsStr, bytes: Arc<[u8]>) -> ScriptSource {
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     ScriptSource::Bytes { name: name.into(), bytes, sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(script: &Script) -> Vec<OsString> {
+        match script.command(OsStr::new("/d/s")).program {
+            Program::Argv(argv) => argv,
+            Program::Shell(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_reads_a_script() {
+        let text = |bytes: &[u8]| Script::text("s", bytes).arg("a b");
+        assert_eq!(argv(&text(b"echo")), ["/bin/sh", "/d/s", "a b"]);
+        assert_eq!(argv(&text(b"#!/bin/awk -f\n")), ["/d/s", "a b"]);
+        assert_eq!(argv(&text(b"\x7fELF\0")), ["/d/s", "a b"]);
+        let python = text(b"#!/bin/sh").interpreter(["python3", "-u"]);
+        assert_eq!(argv(&python), ["python3", "-u", "/d/s", "a b"]);
+        assert_eq!(argv(&Script::on_host("/x")), ["/d/s"]);
+    }
+
+    #[test]
+    fn what_can_run_nowhere_is_refused() {
+        let text = |bytes: &[u8]| Script::text("s", bytes);
+        assert_eq!(text(b"").validate(), Err(InvalidScript::Empty));
+        assert_eq!(text(&[0; 9]).validate(), Err(InvalidScript::Empty));
+        let cr = text(b"#!/bin/sh\r\necho\r\n");
+        assert_eq!(cr.validate(), Err(InvalidScript::CarriageReturn));
+        assert_eq!(cr.interpreter(["cat"]).validate(), Ok(()));
+        assert_eq!(text(b"x").place("/s").mode(0o644).validate(), Err(InvalidScript::Mode(0o644)));
+        assert_eq!(Script::text("s", vec![b'x'; SCRIPT_MAX]).validate(), Ok(()));
+        let large = Script::text("s", vec![b'x'; SCRIPT_MAX + 1]);
+        assert_eq!(large.validate(), Err(InvalidScript::Large));
+    }
+
+    #[test]
+    fn scripts_for_windows_are_known_by_name() {
+        assert_eq!(Script::upload("a/Setup.PS1").windows_ending(), Some("ps1"));
+        assert_eq!(Script::on_host("/x.bat").windows_ending(), Some("bat"));
+        assert_eq!(Script::text("x.cmd", *b"#!/bin/sh").windows_ending(), None);
+        assert_eq!(Script::upload("x.ps1").interpreter(["pwsh"]).windows_ending(), None);
+        assert_eq!(Script::upload("ps1").windows_ending(), None);
+    }
 }

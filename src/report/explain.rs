@@ -66,7 +66,8 @@ fn cause(result: &HostResult) -> Option<String> {
 /// What became of the processes, if they had to be ended or should have been.
 fn fate(result: &HostResult, style: &Style) -> Option<String> {
     let stopped = matches!(result.status, Status::Cancelled | Status::Killed | Status::Timeout);
-    if !stopped || result.transfer.is_some() {
+    let only_files = result.transfer.is_some() && result.script_sha256.is_none();
+    if !stopped || only_files {
         return None;
     }
     let unknown = "; what became of its processes is unknown".to_owned();

@@ -13,10 +13,13 @@ const LISTED_MAX: usize = 10;
 /// The files that are in place, in one line; `None` where there are none for
 /// something went wrong, or none were to be moved.
 ///
+/// The file of a script is not told: what the script wrote is what was asked
+/// for.
+///
 /// `timed` says how long it took. Without it the lines of hosts that have the
 /// same are the same.
 pub(super) fn in_place(result: &HostResult, timed: bool) -> Option<String> {
-    let moved = result.transfer.as_ref()?;
+    let moved = result.transfer.as_ref().filter(|_| result.script_sha256.is_none())?;
     let time = timed.then(|| format!(" in {:.1} s", result.timing.run.as_secs_f64()));
     let time = time.unwrap_or_default();
     match moved.files.as_slice() {

@@ -45,12 +45,16 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    fn host(&self) -> &PlannedHost {
+    pub(super) fn host(&self) -> &PlannedHost {
         &self.plan.hosts[self.index]
     }
 
     fn blank(&self, status: Status) -> HostResult {
-        HostResult::new(self.host().vm.clone(), self.command.clone(), status)
+        let mut result = HostResult::new(self.host().vm.clone(), self.command.clone(), status);
+        if let Action::Script(script) = &self.plan.action {
+            result.script_sha256 = script.sha256().map(str::to_owned);
+        }
+        result
     }
 
     /// The result of a host whose turn never came.
@@ -145,7 +149,12 @@ impl Unit {
         let host = self.host();
         let Ok(endpoint) = &host.endpoint else { return (result, Sent::No) };
         // Files would slow down the commands beside them.
-        let alone = self.options.stream || matches!(self.plan.action, Action::Transfer(_));
+        let moves_files = match &self.plan.action {
+            Action::Command(_) => false,
+            Action::Script(script) => script.place.is_some(),
+            Action::Transfer(_) => true,
+        };
+        let alone = self.options.stream || moves_files;
         let mut r#use = if alone { Use::Exclusive } else { Use::Shared };
         loop {
             let claimed = tokio::select! {
@@ -274,7 +283,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn of_command(report: exec::Report, result: &mut HostResult) -> Self {
+    pub(super) fn of_command(report: exec::Report, result: &mut HostResult) -> Self {
         let unsent = matches!(report.ending, exec::Ending::NotSent { .. });
         let (verdict, sent) = Verdict::of_report(&report);
         result.timing.run = report.run_time;
@@ -286,7 +295,7 @@ impl Done {
         Self { sent, unsent }
     }
 
-    fn of_transfer(report: transfer::Report, result: &mut HostResult) -> Self {
+    pub(super) fn of_transfer(report: transfer::Report, result: &mut HostResult) -> Self {
         result.timing.run = report.run_time;
         result.status = report.status;
         result.effect = report.effect;

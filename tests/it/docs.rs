@@ -44,6 +44,9 @@ fn every_command_line_shown_exists() {
 fn every_flag_the_guide_mentions_exists() {
     let verbs = [
         &["exec"][..],
+        &["pull"],
+        &["push"],
+        &["script"],
         &["audit", "verify"],
         &["config", "show"],
         &["hosts", "trust"],

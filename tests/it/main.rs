@@ -17,6 +17,7 @@ mod known_hosts;
 mod layers;
 mod library;
 mod report;
+mod script;
 mod sftp;
 mod support;
 mod transfer;
