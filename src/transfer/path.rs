@@ -83,7 +83,7 @@ mod tests {
             ("a", ".", Some("a")),
             ("a/b", "a", Some("b")),
             ("a//b", "a", Some("b")),
-            ("/", ".", None),
+            ("/", "/", None),
         ] {
             assert_eq!(parent(path.as_bytes()), up.as_bytes(), "{path}");
             assert_eq!(file_name(path.as_bytes()), name.map(str::as_bytes), "{path}");

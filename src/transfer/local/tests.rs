@@ -311,13 +311,12 @@ fn check_43_modes() {
     for bits in [0o777, 0o4755, 0o1000, 0o000] {
         assert_eq!(finish(Permissions::Exactly(bits)), bits);
     }
-    let kept =
-        Part::create(place.target(b"y").unwrap(), Permissions::Usual(0o666), |_| Ok(())).unwrap();
-    let mut kept = kept;
-    kept.keep();
-    let kept = kept.path();
-    let name = kept.file_name().unwrap().as_bytes();
     let usual = Permissions::Usual(0o666);
+    let mut part = Part::create(place.target(b"y").unwrap(), usual, |_| Ok(())).unwrap();
+    part.keep();
+    let kept = part.path();
+    drop(part);
+    let name = kept.file_name().unwrap().as_bytes();
     Part::take_over(place.target(b"y").unwrap(), name, usual).unwrap().finish(None).unwrap();
     assert_eq!(mode(&place.inside.join("y")), 0o666 & !umask);
     let target = place.target(b"y").unwrap();
