@@ -25,7 +25,7 @@ mod sshd;
 mod wait;
 mod wire;
 
-pub(crate) use accounts::{PASSWORD, Shell, current_user, is_root, password_user};
+pub(crate) use accounts::{PASSWORD, Shell, current_user, is_root, ordinary_user, password_user};
 pub(crate) use counter::Counter;
 pub(crate) use dropbear::Dropbear;
 pub(crate) use hostile::{Behaviour, Hostile};

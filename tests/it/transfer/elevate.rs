@@ -62,7 +62,7 @@ pub(super) fn without() -> Sshd {
     Sshd::builder().login_shell(Shell::Dash).start()
 }
 
-fn with() -> Sshd {
+pub(super) fn with() -> Sshd {
     Sshd::builder().login_shell(Shell::Ksh).start()
 }
 

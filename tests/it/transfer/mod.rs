@@ -4,6 +4,7 @@ mod digest;
 mod elevate;
 mod ledger;
 mod staged;
+mod sudo;
 
 use std::sync::Arc;
 
