@@ -58,7 +58,8 @@ impl Access {
             return Err(Failure {
                 code: "unsupported_os",
                 phase: Phase::Config,
-                message: "commands need a POSIX shell, and this host's os is windows".into(),
+                message: "this host's os is windows, and everything here needs a POSIX system"
+                    .into(),
                 hint: None,
                 retryable: false,
             });

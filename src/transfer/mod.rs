@@ -21,7 +21,7 @@ mod present;
 mod source;
 pub mod staged;
 mod target;
-mod tool;
+pub(crate) mod tool;
 mod trouble;
 mod upload;
 mod walk;

@@ -9,9 +9,9 @@ use crate::remote::ExitStatus;
 
 /// What our texts get first: a word that nobody can know, and the SHA-256 by which
 /// a tool shows that it is one.
-pub(super) struct Proof {
+pub(crate) struct Proof {
     /// What each line of the answer begins with.
-    pub(super) mark: String,
+    pub(crate) mark: String,
     nonce: String,
 }
 
@@ -20,7 +20,7 @@ impl Proof {
     ///
     /// # Errors
     /// The system has no randomness.
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
+    pub(crate) fn new() -> Result<Self, getrandom::Error> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)?;
         let nonce = format!("{:032x}", u128::from_ne_bytes(nonce));
@@ -28,7 +28,7 @@ impl Proof {
     }
 
     /// The first arguments of the text.
-    pub(super) fn args(&self) -> [OsString; 2] {
+    pub(crate) fn args(&self) -> [OsString; 2] {
         let sum = Sha256::digest(format!("{}\n", self.nonce));
         let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
         [self.nonce.clone().into(), sum.into()]
@@ -36,19 +36,19 @@ impl Proof {
 }
 
 /// The tool of this name.
-pub(super) fn named(name: &str) -> Option<VerifiedBy> {
+pub(crate) fn named(name: &str) -> Option<VerifiedBy> {
     let tools = [VerifiedBy::Sha256sum, VerifiedBy::Shasum, VerifiedBy::Openssl];
     tools.into_iter().find(|tool| tool.as_str() == name)
 }
 
 /// Exactly 64 hexadecimal digits, made lower-case.
-pub(super) fn sha256(text: &str) -> Option<String> {
+pub(crate) fn sha256(text: &str) -> Option<String> {
     let digit = |byte: u8| byte.is_ascii_hexdigit();
     (text.len() == 64 && text.bytes().all(digit)).then(|| text.to_ascii_lowercase())
 }
 
 /// How a text ended that did not come to its end; `None` if it did.
-pub(super) fn ended_badly(exit: &ExitStatus) -> Option<String> {
+pub(crate) fn ended_badly(exit: &ExitStatus) -> Option<String> {
     match exit {
         ExitStatus::Code(0) => None,
         ExitStatus::Code(code) => Some(format!("its shell ended with {code}")),

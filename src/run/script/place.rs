@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::NamedTempFile;
@@ -43,7 +45,7 @@ impl Unit {
             Ok(target) => target,
             Err(not_run) => return not_run.apply(result),
         };
-        let spool = match spool(bytes).await {
+        let spool = match spool(self.ledger.dir(), bytes).await {
             Ok(spool) => spool,
             Err(error) => {
                 let message = format!("the script cannot be kept on this machine: {error}");
@@ -119,11 +121,14 @@ fn umask_of(text: &[u8]) -> u32 {
     u32::from_str_radix(text, 8).unwrap_or(0o022)
 }
 
-/// What is sent is what was decided on, and not what the file has become.
-async fn spool(bytes: &Arc<[u8]>) -> std::io::Result<NamedTempFile> {
+/// What is sent is what was decided on, and not what the file has become. It
+/// lies beside the ledger, if there is one.
+async fn spool(ledger: Option<&Path>, bytes: &Arc<[u8]>) -> std::io::Result<NamedTempFile> {
     let bytes = Arc::clone(bytes);
+    let dir = ledger.and_then(Path::parent).unwrap_or(Path::new("/tmp")).to_owned();
     let writing = tokio::task::spawn_blocking(move || {
-        let mut file = NamedTempFile::new()?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let mut file = NamedTempFile::new_in(&dir)?;
         file.write_all(&bytes)?;
         file.flush()?;
         Ok(file)

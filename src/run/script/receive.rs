@@ -9,10 +9,14 @@ use super::answer::{Answer, field, find, shown};
 use super::refusal::NotRun;
 use crate::exec::{Limits, Shell};
 use crate::outcome::VerifiedBy;
+use crate::transfer::tool::{self, Proof};
 
 /// What runs on the host.
-const TEXT: &str =
-    concat!(include_str!("bases.sh"), include_str!("digest.sh"), include_str!("receive.sh"));
+const TEXT: &str = concat!(
+    include_str!("../../transfer/tool.sh"),
+    include_str!("bases.sh"),
+    include_str!("receive.sh"),
+);
 
 /// How long a host may take to start our text before a script.
 const START: Duration = Duration::from_secs(30);
@@ -84,7 +88,10 @@ pub(super) async fn receive(
 ) -> Result<Received, NotRun> {
     let (name, size) = (name_of(parcel.source), parcel.bytes.len().to_string());
     let need = if executed { "exec" } else { "read" };
-    let args = [parcel.random.as_str(), &name, &size, need].map(OsStr::new);
+    let proof = Proof::new().map_err(|error| NotRun::fault(error.to_string()))?;
+    let own = [parcel.random.as_str(), &name, &size, need].map(OsStr::new);
+    let first = proof.args();
+    let args: Vec<&OsStr> = first.iter().map(OsString::as_os_str).chain(own).collect();
     let limits = Limits { start: Some(START), ..limits };
     let answer = shell.run_within(TEXT, &args, Arc::clone(&parcel.bytes), limits).await;
     let answer = answer.map_err(NotRun::of_shell)?;
@@ -98,14 +105,9 @@ pub(super) async fn receive(
             return Err(NotRun::new("script_not_received", message, None));
         }
     };
-    let (tool, line) = field(line);
+    let (named, line) = field(line);
     let (digest, directory) = field(line);
-    let by = match tool {
-        b"sha256sum" => VerifiedBy::Sha256sum,
-        b"shasum" => VerifiedBy::Shasum,
-        b"openssl" => VerifiedBy::Openssl,
-        _ => VerifiedBy::Readback,
-    };
+    let by = tool::named(&String::from_utf8_lossy(named)).unwrap_or(VerifiedBy::Readback);
     if by == VerifiedBy::Readback {
         if rest != &*parcel.bytes {
             return Err(NotRun::mismatch(parcel.sha256, "something else"));

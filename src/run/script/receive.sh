@@ -1,16 +1,18 @@
 # Puts a script, which stdin is, into a new directory that nobody else can
 # change, and says where it is and what its SHA-256 is there.
 #
-#   $1  a random number in hexadecimal, which names the directory
-#   $2  the name of the script
-#   $3  its size in bytes
-#   $4  `exec` if the file itself is executed, so that the place must allow it
+# Run behind tool.sh and bases.sh, with these arguments after those of tool.sh:
+#   a random number in hexadecimal, which names the directory
+#   the name of the script
+#   its size in bytes
+#   `exec` if the file itself is executed, so that the place must allow it
 #
 # The answer is one line, `orch1 RANDOM OK TOOL DIGEST DIRECTORY`, followed by
 # the file itself if TOOL is `none`; or `orch1 RANDOM ERROR KIND CAUSE`.
 #
 # shellcheck shell=sh disable=SC2012,SC2154
 
+shift 2
 random=$1 name=$2 size=$3 need=$4
 dir='' uid=$(id -u) causes=''
 umask 077
@@ -106,6 +108,6 @@ if [ "$tool" = none ]; then
     printf 'orch1 %s OK none - %s\n' "$random" "$dir"
     cat "$dir/$name"
 else
-    hash_stdin <"$dir/$name"
+    digest <"$dir/$name" || fail store 'it cannot be read back'
     printf 'orch1 %s OK %s %s %s\n' "$random" "$tool" "$sum" "$dir"
 fi

@@ -13,6 +13,9 @@ use crate::support::block_until;
 const SHELLS: [&[&str]; 5] =
     [&["/bin/dash"], &["/bin/bash"], &["/bin/busybox", "ash"], &["/bin/ksh"], &["/bin/mksh"]];
 
+/// Of `ok` and a newline.
+const OK_SHA256: &str = "dc51b8c96c2d745df3bd5590d990230a482fd247123599548e0632fdbf97fc22";
+
 const BYTES: &[u8] = b"#!/bin/sh\necho ran\n";
 
 fn text(names: &[&str]) -> String {
@@ -33,22 +36,23 @@ fn run(shell: &[&str], home: &Path, text: &str, args: &[&str], stdin: &[u8]) -> 
 
 #[test]
 fn every_shell_receives_runs_and_removes() {
-    let receive = text(&["bases.sh", "digest.sh", "receive.sh"]);
+    let receive = text(&["../../transfer/tool.sh", "bases.sh", "receive.sh"]);
     let remove = text(&["bases.sh", "remove.sh"]);
     for shell in SHELLS {
         let home = open_dir();
         let random = uuid::Uuid::now_v7().simple().to_string();
         let size = BYTES.len().to_string();
-        let args = [&random, "my.sh", &size, "exec"];
+        let args = ["ok", OK_SHA256, &random, "my.sh", &size, "exec"];
         let said = run(shell, home.path(), &receive, &args, BYTES);
         let dir = home.path().join(".cache/orchestrator").join(format!("orch-{random}"));
-        assert!(said.starts_with(&format!("orch1 {random} OK sha256sum ")), "{shell:?} {said}");
+        assert!(said.contains(&format!("\norch1 {random} OK sha256sum ")), "{shell:?} {said}");
         assert!(said.ends_with(&format!(" {}\n", dir.display())), "{shell:?} {said}");
         assert_eq!(Command::new(dir.join("my.sh")).output().unwrap().stdout, b"ran\n");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
 
         // The same name a second time, and one byte too few.
-        let again = run(shell, home.path(), &receive, &[&random, "my.sh", "1", "read"], b"");
+        let args = ["ok", OK_SHA256, &random, "my.sh", "1", "read"];
+        let again = run(shell, home.path(), &receive, &args, b"");
         assert!(again.starts_with(&format!("orch1 {random} ERROR store 0 of 1")), "{again}");
         let stray = fs::read_dir("/var/tmp").unwrap().filter_map(Result::ok);
         let stray: Vec<_> =
