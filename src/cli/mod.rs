@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use context::Context;
 use failure::Failure;
@@ -122,6 +123,7 @@ pub fn main() -> ExitCode {
     };
     let context = Context::new(cli.global);
     context.start_log();
+    raise_file_limit();
     let outcome = match cli.command {
         Command::Exec(args) => exec::run(&context, &args),
         Command::Push(args) => transfer::push(&context, &args),
@@ -139,6 +141,13 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => failure.report(&context),
     }
+}
+
+/// Takes as many open files as the system lets us have: the usual limit is there
+/// for programs that know no better than 1024, and many hosts need more.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Whether what clap did not take was probably meant for the VM: `ls /tmp`

@@ -81,6 +81,8 @@ fn carry_out(
     }
     let (action, secrets) = action()?;
     action.validate().map_err(|error| Failure::usage(error.to_string()))?;
+    // Only a command has a code of its own to pass on.
+    let has_code = !matches!(action, Action::Transfer(_));
     arguments::limit_connecting(&mut config, ssh.connect_timeout);
     // Targets that cannot be used are the request's to refuse: it records that.
     let total = pattern.resolve(&crate::orchestrator::Names(&config.inventory));
@@ -104,7 +106,7 @@ fn carry_out(
         let view = output.view(context, single, grace, rerun(&args.targets));
         let results = follow(handle, view).await?;
         orchestrator.shutdown().await;
-        Ok::<_, Failure>(output.exit_code(&results, single, &interrupted))
+        Ok::<_, Failure>(output.exit_code(&results, single && has_code, &interrupted))
     });
     // Whoever still waits on our stdin or on a slow resolver is not waited for.
     runtime.shutdown_background();

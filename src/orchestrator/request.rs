@@ -1,6 +1,7 @@
 //! Asking for something to be done on some hosts.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -197,7 +198,7 @@ impl Request {
                 if transfer.direction == Direction::Upload {
                     for path in &transfer.sources {
                         let unreadable = |source| RequestError::Local { path: path.into(), source };
-                        File::open(path).map_err(unreadable)?;
+                        check_readable(path).map_err(unreadable)?;
                     }
                 }
             }
@@ -234,6 +235,17 @@ impl Request {
         let run = handle.id();
         Ok(Report { run, results: handle.wait().await })
     }
+}
+
+/// Sees that a source is there, before anything is begun; opening a pipe would
+/// wait for its other end.
+fn check_readable(path: &OsStr) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if found.is_file() || found.is_dir() {
+        return File::open(path).map(drop);
+    }
+    let why = "it is neither a regular file nor a directory";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 impl Request {

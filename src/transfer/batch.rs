@@ -1,5 +1,10 @@
 //! Files that are moved together.
 
+use std::sync::LazyLock;
+
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// How many batches are under way at once: one is moved while another is
 /// proven.
 pub(super) const AT_ONCE: usize = 2;
@@ -9,6 +14,27 @@ const FILES_MAX: usize = 128;
 
 /// How many bytes are in one, unless it is a single file.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// How many files all transfers of this process have open at once. Each takes
+/// up to three descriptors of this machine: itself, its directory, and what is
+/// there already.
+static OPEN_FILES: LazyLock<Open> = LazyLock::new(|| {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = u32::try_from(allowed / 4).unwrap_or(u32::MAX).clamp(1, 1 << 16);
+    Open { most, left: Semaphore::new(most as usize) }
+});
+
+struct Open {
+    most: u32,
+    left: Semaphore,
+}
+
+/// Waits until so many more files may be open; for as long as the permit is
+/// there.
+pub(super) async fn permit(files: usize) -> Option<SemaphorePermit<'static>> {
+    let files = u32::try_from(files).unwrap_or(u32::MAX).min(OPEN_FILES.most);
+    OPEN_FILES.left.acquire_many(files).await.ok()
+}
 
 /// Cuts a list into batches, in its order.
 pub(super) fn of<T: Copy>(files: &[T], size: impl Fn(T) -> u64) -> Vec<Vec<T>> {

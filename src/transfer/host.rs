@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(super) struct Host<'a> {
     making: Mutex<BTreeMap<Vec<u8>, Open>>,
     /// What earlier transfers left, to be resumed.
     leftovers: Mutex<Vec<Open>>,
+    /// Renames that were asked for and not answered.
+    renames: AtomicUsize,
     /// The directories that were made.
     directories: Mutex<BTreeSet<Vec<u8>>>,
 }
@@ -103,6 +106,7 @@ impl<'a> Host<'a> {
             umask: OnceCell::new(),
             making: Mutex::default(),
             leftovers: Mutex::default(),
+            renames: AtomicUsize::new(0),
             directories: Mutex::default(),
         })
     }
@@ -179,7 +183,8 @@ impl<'a> Host<'a> {
         file: &'s File,
         range: std::ops::Range<u64>,
     ) -> impl futures_util::Stream<Item = Result<Bytes, SftpError>> + Unpin + 's {
-        let step = self.sftp.read_max() as u64;
+        let most = self.sftp.read_max();
+        let step = self.pace.as_ref().map_or(most, |pace| pace.packet(most)) as u64;
         let mut next = range.start;
         let offsets = std::iter::from_fn(move || {
             (next < range.end).then(|| {
@@ -189,7 +194,13 @@ impl<'a> Host<'a> {
                 (offset, length as usize)
             })
         });
-        let reads = offsets.map(move |(offset, length)| whole(file, offset, length));
+        let reads = offsets.map(move |(offset, length)| async move {
+            // What was asked for cannot be held up any more.
+            if let Some(pace) = &self.pace {
+                pace.take(length).await;
+            }
+            whole(file, offset, length).await
+        });
         Box::pin(futures_util::stream::iter(reads).buffered(IN_FLIGHT))
     }
 
@@ -278,11 +289,15 @@ impl<'a> Host<'a> {
 
     /// Puts a file in the making in its place, in one step.
     pub(super) async fn rename(&self, part: &[u8], target: &[u8]) -> Result<(), Trouble> {
+        self.renames.fetch_add(1, Ordering::Relaxed);
         let renamed = match self.sftp.supports(Extension::PosixRename) {
             true => self.sftp.posix_rename(part, target).await,
             // Fails if the target exists: nothing else would be in one step.
             false => self.sftp.rename(part, target).await,
         };
+        if !renamed.as_ref().is_err_and(SftpError::ends_session) {
+            self.renames.fetch_sub(1, Ordering::Relaxed);
+        }
         match renamed {
             Ok(()) => {
                 self.settled(part);
@@ -305,6 +320,11 @@ impl<'a> Host<'a> {
                 Err(self.cannot_write(error, "put a file into", path::parent(target)).await)
             }
         }
+    }
+
+    /// Whether a file may have been put in place that nobody confirmed.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.renames.load(Ordering::Relaxed) > 0
     }
 
     /// Gives a file in the making the owner of the file that it replaces, where
@@ -361,7 +381,8 @@ impl<'a> Host<'a> {
             let is_ours = path::file_name(&path).is_some_and(is_part_name);
             match open.entry().kind {
                 // What is dropped here stays written down.
-                Kind::Part if open.entry().run_as != run_as || !is_ours => {}
+                Kind::Part | Kind::LocalPart if !is_ours => {}
+                Kind::Part if open.entry().run_as != run_as => {}
                 Kind::ScriptDir => {}
                 Kind::Part | Kind::LocalPart if self.transfer.resume => {
                     lock(&self.leftovers).push(open);
@@ -373,7 +394,7 @@ impl<'a> Host<'a> {
                 Kind::LocalPart => {
                     let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
                     let removed = std::fs::remove_file(OsStr::from_bytes(&path));
-                    if is_ours && removed.map_or_else(gone, |()| true) {
+                    if removed.map_or_else(gone, |()| true) {
                         open.close();
                     }
                 }
@@ -426,21 +447,22 @@ impl<'a> Host<'a> {
             return Trouble::file("not_found", Phase::Transfer, message)
                 .hint("make it first, or use --mkdir");
         }
-        if error.is_failure() && self.sftp.supports(Extension::Statvfs) {
-            if let Ok(space) = self.sftp.statvfs(dir).await {
-                let full =
-                    space.free_bytes < self.sftp.write_max() as u64 || space.free_inodes == Some(0);
-                let (code, why, hint) = if space.read_only {
-                    ("read_only", "the file system is read-only", "mount it writable there")
-                } else if full {
-                    ("disk_full", "the host's disk is full", "make room there and try again")
-                } else {
-                    let hint = "see whether a quota or a limit stands in the way there";
-                    ("host_refused", "the host refuses to write", hint)
-                };
-                let message = format!("cannot {what} {}: {why}", shown(dir));
-                return Trouble::file(code, Phase::Transfer, message).hint(hint);
-            }
+        if error.is_failure()
+            && self.sftp.supports(Extension::Statvfs)
+            && let Ok(space) = self.sftp.statvfs(dir).await
+        {
+            let full =
+                space.free_bytes < self.sftp.write_max() as u64 || space.free_inodes == Some(0);
+            let (code, why, hint) = if space.read_only {
+                ("read_only", "the file system is read-only", "mount it writable there")
+            } else if full {
+                ("disk_full", "the host's disk is full", "make room there and try again")
+            } else {
+                let hint = "see whether a quota or a limit stands in the way there";
+                ("host_refused", "the host refuses to write", hint)
+            };
+            let message = format!("cannot {what} {}: {why}", shown(dir));
+            return Trouble::file(code, Phase::Transfer, message).hint(hint);
         }
         Trouble::sftp(error, what, dir)
     }

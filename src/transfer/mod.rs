@@ -127,7 +127,9 @@ pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
     };
     let moved = within(left, context.cancel, moving).await;
     host.clean_up().await;
-    let mut report = report(host.finish(), moved.err().map(|(trouble, _)| trouble), transfer);
+    let unsure = host.is_unsure();
+    let ended = moved.err().map(|(trouble, _)| trouble);
+    let mut report = report(host.finish(), ended, unsure, transfer);
     report.run_time = started.elapsed();
     report
 }
@@ -153,9 +155,13 @@ async fn within<T>(
 }
 
 /// What all files together came to.
-fn report(transferred: Transferred, ended: Option<Trouble>, transfer: &Transfer) -> Report {
+fn report(
+    transferred: Transferred,
+    ended: Option<Trouble>,
+    unsure: bool,
+    transfer: &Transfer,
+) -> Report {
     let placed = transferred.done().any(|file| !file.unchanged);
-    let unsure = ended.as_ref().is_some_and(|trouble| trouble.status == Status::Unknown);
     let effect = match transfer.direction {
         Direction::Download => Effect::Absent,
         Direction::Upload if placed => Effect::Present,

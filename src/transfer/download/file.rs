@@ -1,5 +1,6 @@
 //! One file on its way from a host.
 
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::absolute;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::digest::{Digest, Wanted};
 use super::super::host::hex;
-use super::super::ledger::{Entry, Kind, Open};
+use super::super::ledger::{Entry, Kind};
 use super::super::listing::Found;
-use super::super::local::{Part, Sink, Target, Written};
+use super::super::local::{LocalError, Part, Sink, Target, Written};
 use super::super::mode::Permissions;
 use super::super::source;
 use super::super::trouble::{Trouble, shown};
@@ -36,7 +37,8 @@ impl Download<'_> {
         let (root, base, below) = (self.root.clone(), self.base.clone(), found.below.clone());
         let target = blocking(move || match (root, below.is_here()) {
             (Some(root), false) => Target::below(&root, &below),
-            _ => Target::named(&base),
+            (None, false) => Err(LocalError::io("open", &base, io::ErrorKind::NotFound)),
+            (_, true) => Target::named(&base),
         });
         match target.await {
             Ok(target) => Ok(Job { found, target }),
@@ -120,7 +122,7 @@ impl Download<'_> {
         let remote = &job.found.remote;
         let failed = |error| Trouble::sftp(error, "read", remote);
         let file = host.sftp.open(remote, How::Read).await.map_err(failed)?;
-        let (part, hash, open, from) = self.begin(job).await?;
+        let (part, hash, from) = self.begin(job).await?;
         host.meter.moved(from);
         let mut sink = Sink::new(part, hash);
         let mut arrived = from;
@@ -131,9 +133,6 @@ impl Download<'_> {
                 break;
             }
             let length = chunk.len() as u64;
-            if let Some(pace) = &host.pace {
-                pace.take(chunk.len()).await;
-            }
             sink.write(chunk).await.map_err(Trouble::local)?;
             arrived += length;
             host.meter.moved(length);
@@ -146,21 +145,20 @@ impl Download<'_> {
             return Err(changed(remote, &ended));
         }
         let _ = file.close().await;
-        Ok(Fetched { written, open, from })
+        Ok(Fetched { written, from })
     }
 }
 
 /// A file that has arrived beside its target.
 struct Fetched {
     written: Written,
-    open: Open,
     from: u64,
 }
 
 impl Download<'_> {
     /// The file to write to: a new one, or what an interrupted transfer of the
     /// same file left, as far as that is proven to be its beginning.
-    async fn begin(&self, job: &Job<'_>) -> Result<(Part, Sha256, Open, u64), Trouble> {
+    async fn begin(&self, job: &Job<'_>) -> Result<(Part, Sha256, u64), Trouble> {
         let host = self.host;
         if host.transfer.resume
             && let Some(taken) = self.taken_over(job).await?
@@ -171,34 +169,28 @@ impl Download<'_> {
         let (ledger, login) = (host.context.ledger.clone(), host.context.login.to_owned());
         let source = job.found.remote.clone();
         let resume = host.transfer.resume;
-        let (part, open) = blocking(move || {
-            let mut open = None;
+        let part = blocking(move || {
             let become_of = target.path().into_os_string().into_vec();
             let mut part = Part::create(target, permissions, |path| {
-                open = Some(ledger.open(Entry {
+                let entry = Entry {
                     login,
                     kind: Kind::LocalPart,
                     path: absolute(path)?.into_os_string().into_vec(),
                     target: become_of,
                     source,
                     run_as: None,
-                })?);
-                Ok(())
+                };
+                ledger.open(entry).map(Some)
             })?;
             if resume {
                 part.keep();
             }
-            Ok((part, open))
-        })
-        .await?;
-        let Some(open) = open else { return Err(Trouble::cancelled()) };
-        Ok((part, Sha256::new(), open, 0))
+            Ok(part)
+        });
+        Ok((part.await?, Sha256::new(), 0))
     }
 
-    async fn taken_over(
-        &self,
-        job: &Job<'_>,
-    ) -> Result<Option<(Part, Sha256, Open, u64)>, Trouble> {
+    async fn taken_over(&self, job: &Job<'_>) -> Result<Option<(Part, Sha256, u64)>, Trouble> {
         let host = self.host;
         let (target, remote) = (job.target.clone(), &job.found.remote);
         let become_of = target.path().into_os_string().into_vec();
@@ -206,7 +198,7 @@ impl Download<'_> {
         let name = path::file_name(&open.entry().path).unwrap_or_default().to_vec();
         let permissions = self.permissions(job.found);
         let taken = blocking(move || {
-            let part = Part::take_over(target, &name, permissions)?;
+            let part = Part::take_over(target, &name, permissions, Some(open))?;
             let reader = part.reader()?;
             Ok((part, reader))
         });
@@ -222,11 +214,10 @@ impl Download<'_> {
                 && there.sha256 == hex(&here.hash.clone().finalize())
             {
                 part.keep();
-                return Ok(Some((part, here.hash, open, length)));
+                return Ok(Some((part, here.hash, length)));
             }
         }
         part.discard();
-        open.close();
         Ok(None)
     }
 
@@ -258,7 +249,7 @@ impl Download<'_> {
             host.meter.moved(job.found.size());
             return Ok(outcome);
         }
-        let Fetched { written, open, from } = match fetched {
+        let Fetched { written, from } = match fetched {
             Some(fetched) => fetched?,
             None => self.fetch_one(job).await?,
         };
@@ -266,12 +257,10 @@ impl Download<'_> {
         let received = hex(&written.hash.finalize());
         if received != there.sha256 {
             written.part.discard();
-            open.close();
             return Err(Trouble::mismatch(&job.found.named, &there.sha256, &received));
         }
         staged::confirm(host, job.found, &there.sha256).await?;
         blocking(move || written.part.finish(mtime)).await?;
-        open.close();
         Ok(outcome)
     }
 

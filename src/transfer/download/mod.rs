@@ -155,6 +155,7 @@ impl Download<'_> {
 
     /// Files that are fetched, proven and put in place together.
     async fn fetch(&self, files: Vec<&Found>) -> Result<(), Trouble> {
+        let _permit = batch::permit(files.len()).await;
         let mut fatal = None;
         let looked = join_all(files.into_iter().map(|found| self.look(found))).await;
         let mut jobs = Vec::new();

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use super::super::ledger::Open;
 use super::super::mode::Permissions;
 use super::super::part_name::{is_part_of, part_name};
 use super::root::set;
@@ -19,7 +20,8 @@ use super::{LocalError, Target};
 /// Nobody else may read what is not proven yet.
 const MODE: u32 = 0o600;
 
-/// A file in the making. Dropped before it is finished, it is removed.
+/// A file in the making. Dropped before it is finished, it is removed; its
+/// note is closed with it.
 ///
 /// Its methods block on the disk; [`super::Sink`] does that elsewhere.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(crate) struct Part {
     file: File,
     mode: u32,
     length: u64,
+    note: Option<Open>,
     remove: bool,
 }
 
@@ -41,12 +44,12 @@ impl Part {
     pub(crate) fn create(
         target: Target,
         permissions: Permissions,
-        note: impl FnOnce(&Path) -> io::Result<()>,
+        note: impl FnOnce(&Path) -> io::Result<Option<Open>>,
     ) -> Result<Self, LocalError> {
         let naming = |error| LocalError::io("name a file beside", &target.path(), error);
         let name = part_name(target.name.as_bytes()).map_err(naming)?;
         let name = OsStr::from_bytes(&name).to_owned();
-        note(&target.dir.path().join(&name)).map_err(naming)?;
+        let note = note(&target.dir.path().join(&name)).map_err(naming)?;
         let (mode, by_system) = match (permissions, &target.existing) {
             (Permissions::Exactly(mode), _) => (mode, false),
             (Permissions::Usual(_), Some(existing)) => (existing.mode, false),
@@ -54,8 +57,14 @@ impl Part {
         };
         // The system itself says what the umask (or the directory's own rule)
         // leaves of a new file's bits; nothing is in the file yet.
-        let file = target.dir.create(&name, if by_system { mode } else { MODE })?;
-        let mut part = Self { target, name, file, mode, length: 0, remove: true };
+        let file = match target.dir.create(&name, if by_system { mode } else { MODE }) {
+            Ok(file) => file,
+            Err(error) => {
+                settle(note);
+                return Err(error);
+            }
+        };
+        let mut part = Self { target, name, file, mode, length: 0, note, remove: true };
         if by_system {
             let made = part.file.metadata();
             part.mode = made.map_err(|error| part.error("look at", error))?.mode() & 0o777;
@@ -67,7 +76,7 @@ impl Part {
     }
 
     /// The file that an earlier transfer left for `target` under this name. It
-    /// is to be trusted no further than its content is proven, and cut there.
+    /// is to be trusted no further than its content is proven.
     ///
     /// # Errors
     /// It is not there, not ours, or another process is at it.
@@ -75,6 +84,7 @@ impl Part {
         target: Target,
         name: &[u8],
         permissions: Permissions,
+        note: Option<Open>,
     ) -> Result<Self, LocalError> {
         let path = target.dir.path().join(OsStr::from_bytes(name));
         let not_ours = |why| LocalError::NotOurs { path: path.clone(), why };
@@ -94,9 +104,10 @@ impl Part {
             return Err(not_ours("another transfer is writing it"));
         }
         // Only a file of the wanted name and place shows which mode it gets.
-        let mode = Self::create(target.clone(), permissions, |_| Ok(()))?.mode;
+        let mode = Self::create(target.clone(), permissions, |_| Ok(None))?.mode;
         set(&file, &path, Some(MODE), None)?;
-        Ok(Self { target, name, file, mode, length: found.len(), remove: true })
+        let length = found.len();
+        Ok(Self { target, name, file, mode, length, note, remove: true })
     }
 
     /// Its own path, beside the target's.
@@ -144,6 +155,7 @@ impl Part {
         self.file.sync_all().map_err(|error| self.error("write to the disk", error))?;
         self.target.dir.rename(&self.name, &self.target.name)?;
         self.remove = false;
+        settle(self.note.take());
         self.target.dir.sync()
     }
 
@@ -166,6 +178,14 @@ impl Drop for Part {
     fn drop(&mut self) {
         if self.remove {
             self.target.dir.remove(&self.name);
+            settle(self.note.take());
         }
+    }
+}
+
+/// Nothing is left that the note could lead to.
+fn settle(note: Option<Open>) {
+    if let Some(note) = note {
+        note.close();
     }
 }

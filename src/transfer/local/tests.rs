@@ -37,7 +37,7 @@ impl Place {
     }
 
     fn put(&self, path: &[u8], content: &str) -> Result<(), LocalError> {
-        let mut part = Part::create(self.target(path)?, Permissions::Usual(0o644), |_| Ok(()))?;
+        let mut part = Part::create(self.target(path)?, Permissions::Usual(0o644), |_| Ok(None))?;
         part.write(content.as_bytes())?;
         part.finish(None)
     }
@@ -184,7 +184,7 @@ fn a_file_is_replaced_in_one_step() {
     let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
     let target = Target::named(&path).unwrap();
     assert_eq!(target.existing().unwrap().size, 3);
-    let mut part = Part::create(target, Permissions::Usual(0o644), |_| Ok(())).unwrap();
+    let mut part = Part::create(target, Permissions::Usual(0o644), |_| Ok(None)).unwrap();
     part.write(b"new ").unwrap();
     part.write(b"content").unwrap();
     assert_eq!(mode(&part.path()), 0o600);
@@ -200,7 +200,7 @@ fn what_is_not_finished_is_removed() {
     let place = Place::new();
     fs::write(place.inside.join("x"), "old").unwrap();
     let mut part =
-        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(())).unwrap();
+        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(None)).unwrap();
     part.write(b"new").unwrap();
     assert_eq!(parts(&place.inside), 1);
     drop(part);
@@ -211,16 +211,16 @@ fn what_is_not_finished_is_removed() {
 fn what_is_kept_can_be_gone_on_with() {
     let place = Place::new();
     let usual = Permissions::Usual(0o644);
-    let mut part = Part::create(place.target(b"x").unwrap(), usual, |_| Ok(())).unwrap();
+    let mut part = Part::create(place.target(b"x").unwrap(), usual, |_| Ok(None)).unwrap();
     part.write(b"begun ").unwrap();
     part.keep();
     let kept = part.path();
     drop(part);
     let name = kept.file_name().unwrap().as_bytes();
     let target = || place.target(b"x").unwrap();
-    let mut part = Part::take_over(target(), name, usual).unwrap();
+    let mut part = Part::take_over(target(), name, usual, None).unwrap();
     assert_eq!((part.len(), part.path()), (6, kept.clone()));
-    let live = Part::take_over(target(), name, usual).unwrap_err();
+    let live = Part::take_over(target(), name, usual, None).unwrap_err();
     assert!(live.to_string().contains("another transfer"), "{live}");
     part.write(b"done").unwrap();
     part.finish(None).unwrap();
@@ -234,7 +234,7 @@ fn only_our_own_part_is_taken_over() {
     let named = |target: &[u8]| part_name(target).unwrap();
     let take = |name: &[u8]| {
         let target = place.target(b"x").unwrap();
-        Part::take_over(target, name, Permissions::Usual(0o644)).unwrap_err()
+        Part::take_over(target, name, Permissions::Usual(0o644), None).unwrap_err()
     };
     let path = |name: &[u8]| place.inside.join(OsStr::from_bytes(name));
     let (link, hard, fifo, other) = (named(b"x"), named(b"x"), named(b"x"), named(b"y"));
@@ -266,7 +266,7 @@ fn a_link_that_the_operator_named_stays() {
     let link = place.inside.join("link");
     symlink("../out/secret", &link).unwrap();
     let target = Target::named(&link).unwrap();
-    Part::create(target, Permissions::Usual(0o644), |_| Ok(())).unwrap().finish(None).unwrap();
+    Part::create(target, Permissions::Usual(0o644), |_| Ok(None)).unwrap().finish(None).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read(place.outside.join("secret")).unwrap(), b"");
     let dangling = place.inside.join("dangling");
@@ -296,7 +296,7 @@ fn check_43_modes() {
     let place = Place::new();
     let path = place.inside.join("x");
     let finish = |permissions| {
-        let part = Part::create(place.target(b"x").unwrap(), permissions, |_| Ok(())).unwrap();
+        let part = Part::create(place.target(b"x").unwrap(), permissions, |_| Ok(None)).unwrap();
         assert_eq!(mode(&part.path()), 0o600);
         part.finish(None).unwrap();
         mode(&path)
@@ -312,12 +312,13 @@ fn check_43_modes() {
         assert_eq!(finish(Permissions::Exactly(bits)), bits);
     }
     let usual = Permissions::Usual(0o666);
-    let mut part = Part::create(place.target(b"y").unwrap(), usual, |_| Ok(())).unwrap();
+    let mut part = Part::create(place.target(b"y").unwrap(), usual, |_| Ok(None)).unwrap();
     part.keep();
-    let kept = part.path();
+    let left = part.path();
+    // Whoever made it is gone, and its lock with it.
     drop(part);
-    let name = kept.file_name().unwrap().as_bytes();
-    Part::take_over(place.target(b"y").unwrap(), name, usual).unwrap().finish(None).unwrap();
+    let name = left.file_name().unwrap().as_bytes();
+    Part::take_over(place.target(b"y").unwrap(), name, usual, None).unwrap().finish(None).unwrap();
     assert_eq!(mode(&place.inside.join("y")), 0o666 & !umask);
     let target = place.target(b"y").unwrap();
     target.leave(Permissions::Usual(0o777), None).unwrap();
@@ -444,8 +445,8 @@ async fn check_41_a_full_disk_leaves_the_old_file() {
     let disk = Disk::new("size=1m");
     let path = disk.path().join("x");
     fs::write(&path, "old").unwrap();
-    let part =
-        Part::create(Target::named(&path).unwrap(), Permissions::Usual(0o644), |_| Ok(())).unwrap();
+    let part = Part::create(Target::named(&path).unwrap(), Permissions::Usual(0o644), |_| Ok(None))
+        .unwrap();
     let mut sink = Sink::new(part, Sha256::new());
     let error = loop {
         if let Err(error) = sink.write(Bytes::from(vec![7; 64 << 10])).await {
@@ -463,7 +464,7 @@ fn check_41_no_inode_and_a_read_only_disk() {
     let path = disk.path().join("x");
     fs::write(&path, "old").unwrap();
     let create = || {
-        Part::create(Target::named(&path).unwrap(), Permissions::Usual(0o644), |_| Ok(()))
+        Part::create(Target::named(&path).unwrap(), Permissions::Usual(0o644), |_| Ok(None))
             .unwrap_err()
     };
     let full = create();
@@ -480,7 +481,7 @@ fn check_41_no_inode_and_a_read_only_disk() {
 async fn what_arrives_is_written_and_hashed_in_order() {
     let place = Place::new();
     let mut part =
-        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(())).unwrap();
+        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(None)).unwrap();
     part.write(b"prefix").unwrap();
     let mut expected = b"prefix".to_vec();
     let mut sink = Sink::new(part, Sha256::new_with_prefix(b"prefix"));
@@ -500,7 +501,7 @@ async fn what_arrives_is_written_and_hashed_in_order() {
 async fn a_sink_that_is_dropped_leaves_nothing() {
     let place = Place::new();
     let part =
-        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(())).unwrap();
+        Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(None)).unwrap();
     let mut sink = Sink::new(part, Sha256::new());
     sink.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
     drop(sink);

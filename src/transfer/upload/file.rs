@@ -142,13 +142,19 @@ impl Upload<'_> {
         let writes = chunks(&mut reader, from, host).map_ok(write);
         writes.try_buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         let sha256 = hex(&reader.hash().clone().finalize());
+        self.expected(job, &sha256)?;
         complete(file, &name, job.source.size()).await?;
-        match &host.transfer.sha256 {
-            Some(expected) if *expected != sha256 => {
+        Ok(sha256)
+    }
+
+    /// Refuses other content than was asked for.
+    fn expected(&self, job: &Job<'_>, sha256: &str) -> Result<(), Trouble> {
+        match &self.host.transfer.sha256 {
+            Some(expected) if expected != sha256 => {
                 let local = job.source.path().as_os_str().as_bytes();
-                Err(Trouble::unexpected(local, expected, &sha256))
+                Err(Trouble::unexpected(local, expected, sha256))
             }
-            _ => Ok(sha256),
+            _ => Ok(()),
         }
     }
 
@@ -207,10 +213,13 @@ impl Upload<'_> {
                 }
                 placed
             }
-            (None, Some(there)) => {
-                let kept = attribute(host, &job, &job.target.path, false).await;
-                kept.map(|()| there.clone())
-            }
+            (None, Some(there)) => match self.expected(&job, &there.sha256) {
+                Ok(()) => {
+                    let kept = attribute(host, &job, &job.target.path, false).await;
+                    kept.map(|()| there.clone())
+                }
+                Err(trouble) => Err(trouble),
+            },
             (None, None) => Err(missing()),
         };
         let proof = placed.map_err(|trouble| self.failed(job.entry, trouble))?;
@@ -278,8 +287,9 @@ async fn complete(file: File, part: &[u8], size: u64) -> Result<(), Trouble> {
     let there = file.attributes().await.map_err(failed)?.size;
     if there != Some(size) {
         let there = there.map_or("unknown".into(), |size| size.to_string());
-        let message = format!("{} has {there} bytes there instead of {size}", shown(part));
-        return Err(Trouble::file("size_mismatch", Phase::Verify, message));
+        let message =
+            format!("SHA256 mismatch: {} has {there} bytes there instead of {size}", shown(part));
+        return Err(Trouble::file("checksum_mismatch", Phase::Verify, message));
     }
     match file.sync().await {
         Ok(()) | Err(SftpError::Unsupported(_)) => {}

@@ -75,6 +75,7 @@ impl Upload<'_> {
     /// Files that are looked at, sent, proven and put in place together, so
     /// that many small ones share the host's answers.
     async fn send(&self, files: Vec<&Entry>) -> Result<(), Trouble> {
+        let _permit = batch::permit(files.len()).await;
         let looked = join_all(files.into_iter().map(|entry| self.look(entry))).await;
         let mut jobs = self.keep(looked)?;
         self.mark_unchanged(&mut jobs).await?;

@@ -115,13 +115,19 @@ impl Lab {
 
     /// The program with another verb.
     pub(crate) fn verb<'a>(&self, verb: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.program();
+        command.arg(verb).args(args);
+        command
+    }
+
+    /// The program without arguments, with nothing of the environment but PATH.
+    pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("USER", "tester");
         command.env("ORCHESTRATOR_CONFIG", self.config());
         command.current_dir(self.path("home"));
-        command.arg(verb).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -1,10 +1,24 @@
 //! Moving files, on real sshds.
 
+mod content;
 mod digest;
+mod disks;
 mod elevate;
+mod ends;
+mod killed;
+mod landing;
 mod ledger;
+mod modes;
+mod names;
+mod proof;
+mod resume;
+mod site;
+mod sizes;
 mod staged;
 mod sudo;
+mod sweeping;
+mod trees;
+mod unchanged;
 
 use std::sync::Arc;
 
@@ -13,6 +27,13 @@ use orchestrator::ids::{RunId, VmId};
 use orchestrator::remote::RunAs;
 use orchestrator::transport::Connection;
 use tokio_util::sync::CancellationToken;
+
+use site::Site;
+
+/// Whether a check runs at its full count.
+fn soaking() -> bool {
+    std::env::var_os("ORCHESTRATOR_SOAK").is_some()
+}
 
 /// Runs our own texts over a connection.
 struct Texts {
