@@ -94,7 +94,7 @@ make_keys() {
     local vm
     for vm in "${VMS[@]}"; do
         mkdir -p "$lab/$vm/home/.ssh"
-        rm -f "$lab/keys/id_ed25519_$vm"{,.pub,.new,.new.pub,.retired.pub} "$lab/$vm/host_key"{,.pub}
+        rm -f "$lab/keys/id_ed25519_$vm"* "$lab/$vm/host_key"{,.pub}
         ssh-keygen -q -t ed25519 -N '' -C "lab_$vm" -f "$lab/keys/id_ed25519_$vm"
         ssh-keygen -q -t ed25519 -N '' -C "$vm" -f "$lab/$vm/host_key"
         cp "$lab/keys/id_ed25519_$vm.pub" "$lab/$vm/home/.ssh/authorized_keys"
@@ -138,7 +138,8 @@ HostKey $dir/host_key
 AuthorizedKeysFile $dir/home/.ssh/authorized_keys
 PidFile $dir/sshd.pid
 SetEnv ORCHESTRATOR_LAB=$lab ORCHESTRATOR_LAB_VM=$vm HOME=$dir/home
-Subsystem sftp internal-sftp
+Subsystem sftp $(sftp_server)
+ForceCommand /bin/sh $dir/login
 LogLevel VERBOSE
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -147,6 +148,14 @@ PrintMotd no
 StrictModes no
 UsePAM no
 CONFIG
+    # Each VM has a home of its own, where commands and SFTP begin.
+    cat >"$dir/login" <<'LOGIN'
+cd "$HOME" || exit
+command=${SSH_ORIGINAL_COMMAND:-}
+unset SSH_ORIGINAL_COMMAND
+[ -n "$command" ] || exec "$SHELL"
+exec "$SHELL" -c "$command"
+LOGIN
     [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
     : >"$dir/sshd.log"
     launch "$vm" "$(command -v sshd)" -f "$dir/sshd_config" -E "$dir/sshd.log" || return 1
@@ -159,6 +168,17 @@ CONFIG
         sleep 0.05
     done
     return 1
+}
+
+sftp_server() {
+    local file
+    for file in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec; do
+        if [ -x "$file/sftp-server" ]; then
+            echo "$file/sftp-server"
+            return
+        fi
+    done
+    fail "there is no sftp-server (Debian: apt-get install openssh-sftp-server)"
 }
 
 # Runs a command, with the VM's name as host name where we may give it one.

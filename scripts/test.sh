@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks everything: formatting, lints, all tests, documentation, scripts, and
-# the integration script on a lab of its own.
+# the integration script and the examples on a lab of their own.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -33,7 +33,7 @@ main() {
         check "dependencies" cargo deny --offline check bans licenses sources
     fi
     check "scripts" check_scripts
-    check "integration script" integration
+    check "integration script, examples" integration
     summary
 }
 
@@ -82,7 +82,11 @@ integration() (
     scripts/lab.sh up "$lab" || exit 1
     ORCHESTRATOR_CONFIG=$lab/config.yml \
         ORCHESTRATOR_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/orchestrator \
-        tests/integration/run_remote_executor_integration.sh
+        tests/integration/run_remote_executor_integration.sh || exit 1
+    local example
+    for example in automation_job blocking_job; do
+        cargo run --quiet --locked --example "$example" -- "$lab/config.yml" || exit 1
+    done
 )
 
 summary() {

@@ -66,15 +66,14 @@ const QUOTING: &str = "\nA command is one argument in quotes, or words after --:
   orchestrator exec vm01 'ls -l /tmp'
   orchestrator exec vm01 -- ls -l /tmp";
 
+const SCRIPT_QUOTING: &str = "\nThe arguments of a script are words after --:
+  orchestrator script vm01 check.sh -- --all";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Run a command on one or more VMs
     Exec(Box<exec::Args>),
-    /// Put files on one or more VMs
     Push(Box<transfer::Push>),
-    /// Fetch files from one or more VMs
     Pull(Box<transfer::Pull>),
-    /// Run a script on one or more VMs
     Script(Box<script::Args>),
     /// Show, check and trust the VMs of the inventory
     #[command(subcommand)]
@@ -105,8 +104,13 @@ fn misread(error: &clap::Error) -> ExitCode {
     }
     let words: Vec<String> =
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    if is_of_the_command(error) && words.iter().any(|word| word == "exec") {
-        let _ = writeln!(std::io::stderr(), "{QUOTING}");
+    let quoting = match words.iter().find(|word| matches!(word.as_str(), "exec" | "script")) {
+        Some(verb) if verb == "exec" => QUOTING,
+        Some(_) => SCRIPT_QUOTING,
+        None => "",
+    };
+    if is_of_the_command(error) && !quoting.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{quoting}");
     }
     if words.iter().any(|word| word == "--json") {
         let message = error.kind().to_string();

@@ -128,18 +128,19 @@ impl OutputArgs {
         if quiet || for_programs { view } else { Terminal::progress(view) }
     }
 
-    /// The exit code that the results call for.
+    /// The exit code that the results call for; `own` says whether it may be that
+    /// of the one host's command.
     pub(super) fn exit_code(
         &self,
         results: &[HostResult],
-        single: bool,
+        own: bool,
         interrupted: &Interrupted,
     ) -> u8 {
         if let Some(code) = interrupted.exit() {
             return code;
         }
         match results {
-            [result] if single && self.exit_code == ExitCode::Auto => exit::pass_through(result),
+            [result] if own && self.exit_code == ExitCode::Auto => exit::pass_through(result),
             _ => exit::table(results),
         }
     }

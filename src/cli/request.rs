@@ -81,13 +81,12 @@ fn carry_out(
     }
     let (action, secrets) = action()?;
     action.validate().map_err(|error| Failure::usage(error.to_string()))?;
-    // Only a command has a code of its own to pass on.
-    let has_code = !matches!(action, Action::Transfer(_));
     arguments::limit_connecting(&mut config, ssh.connect_timeout);
     // Targets that cannot be used are the request's to refuse: it records that.
     let total = pattern.resolve(&crate::orchestrator::Names(&config.inventory));
     let total = total.map_or(0, |hosts| hosts.len());
     let grace = args.grace.unwrap_or(config.remote_execution.grace);
+    let moves_files = matches!(action, Action::Transfer(_));
     let overrides = ssh.overrides()?;
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
     let request = orchestrator.on(pattern.clone()).action(action);
@@ -100,13 +99,20 @@ fn carry_out(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
-        let handle = request.start()?;
-        let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
-        let single = pattern.is_single_literal();
-        let view = output.view(context, single, grace, rerun(&args.targets));
-        let results = follow(handle, view).await?;
+        let done = async {
+            let handle = request.start()?;
+            let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
+            let single = pattern.is_single_literal();
+            let view = output.view(context, single, grace, rerun(&args.targets));
+            let results = follow(handle, view).await?;
+            // Files have no exit code of their own to give.
+            let own = single && !moves_files;
+            Ok::<_, Failure>(output.exit_code(&results, own, &interrupted))
+        };
+        let done = done.await;
+        // What was refused is on record, too, and that is to be complete.
         orchestrator.shutdown().await;
-        Ok::<_, Failure>(output.exit_code(&results, single && has_code, &interrupted))
+        done
     });
     // Whoever still waits on our stdin or on a slow resolver is not waited for.
     runtime.shutdown_background();

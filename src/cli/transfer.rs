@@ -18,7 +18,7 @@ use crate::remote::{SudoPassword, Transfer};
 /// content already is left as it is.
 #[derive(clap::Args)]
 #[command(override_usage = "orchestrator push [OPTIONS] <TARGETS> <LOCAL>... <REMOTE>")]
-#[command(mut_arg("port", |arg| arg.short('P')))]
+#[command(mut_args(arg))]
 pub(super) struct Push {
     #[command(flatten)]
     transfer: Args,
@@ -31,7 +31,7 @@ pub(super) struct Push {
 /// VMs, each one's files go to LOCAL/<vm_id>/.
 #[derive(clap::Args)]
 #[command(override_usage = "orchestrator pull [OPTIONS] <TARGETS> <REMOTE>... <LOCAL>")]
-#[command(mut_arg("port", |arg| arg.short('P')))]
+#[command(mut_args(arg))]
 pub(super) struct Pull {
     #[command(flatten)]
     transfer: Args,
@@ -71,6 +71,17 @@ struct Args {
     ssh: SshArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What flags that other verbs have, too, mean here.
+fn arg(arg: clap::Arg) -> clap::Arg {
+    match arg.get_id().as_str() {
+        "port" => arg.short('P'),
+        "timeout" => arg.help("How long it may take on each VM; 0, the default, is no limit"),
+        // It is always the table's.
+        "exit_code" => arg.hide(true),
+        _ => arg,
+    }
 }
 
 pub(super) fn push(context: &Context, args: &Push) -> Result<u8, Failure> {

@@ -172,7 +172,7 @@ impl Orchestrator {
 
     async fn move_files(&self, vm: &str, transfer: Transfer) -> Result<HostResult, RunError> {
         let report = self.on(vm.parse()?).transfer(transfer).run().await?;
-        report.into_result()?.into_single()
+        report.into_single()
     }
 
     /// Names the hosts of a request.

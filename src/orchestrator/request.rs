@@ -354,8 +354,8 @@ impl Report {
         }
     }
 
-    /// The result of the only host, if its command ran to its end and that is on
-    /// record.
+    /// The result of the only host, if its command ran to its end or its files are
+    /// in place, and that is on record.
     ///
     /// # Errors
     /// It did not or is not, or there are several hosts.
@@ -364,8 +364,8 @@ impl Report {
             return Err(RunError::Failed(Box::new(self)));
         }
         let result = self.results.remove(0);
-        let ended = matches!(result.status, Status::Success | Status::Failed);
-        if ended && result.exit.is_some() && result.recorded() {
+        let ended_non_zero = result.status == Status::Failed && result.exit.is_some();
+        if result.success() || ended_non_zero && result.recorded() {
             Ok(result)
         } else {
             Err(HostError(Box::new(result)).into())

@@ -94,10 +94,12 @@ impl Trouble {
     }
 
     pub(super) fn timed_out() -> Self {
-        let mut trouble =
-            Self::file("transfer_timeout", Phase::Transfer, "not all was moved in time");
+        let message = "not all was moved in time; what was incomplete is as it was before";
+        let mut trouble = Self::file("transfer_timeout", Phase::Transfer, message);
         trouble.status = Status::Timeout;
-        trouble.fatal().hint("give it more time with --timeout, and go on with --resume")
+        trouble.fatal().hint(
+            "give it more time with --timeout; with --resume, what arrives stays for the next try",
+        )
     }
 
     pub(super) fn cancelled() -> Self {

@@ -9,6 +9,9 @@
 #   ORCHESTRATOR_CONFIG             see above
 #   ORCHESTRATOR_SKIP_UNREACHABLE=1 VMs that cannot be reached do not fail the test
 #
+# On each VM it uses a directory below /tmp, and the one that scripts are sent
+# to; what it made there is removed.
+#
 # Exit code: 0 all checks passed, 1 otherwise.
 set -euo pipefail
 
@@ -20,6 +23,7 @@ report=$results/remote_executor_integration_$stamp.txt
 passed=0
 failed=0
 scratch=''
+declare -A remote=() # the directory that is in use on a VM
 own_lab=''
 bin=''
 out=''
@@ -103,9 +107,13 @@ check_vms() {
         expect "$vm: the exit code is passed through" 23 || true
         run exec --exit-code table "$vm" "vi /etc/hosts"
         expect "$vm: an interactive command is refused" 7 || true
+        check_files "$vm"
+        check_script "$vm"
     done
     run exec no-such-vm true
-    expect "an invalid VM id is rejected" 2 || true
+    expect "an invalid VM id is rejected by exec" 2 || true
+    run push no-such-vm "$ORCHESTRATOR_CONFIG" /tmp/
+    expect "an invalid VM id is rejected by push" 2 || true
     if [ "${#reachable[@]}" != 0 ]; then
         check_timeout "${reachable[0]}"
         check_unknown_host_key "${reachable[0]}"
@@ -120,6 +128,56 @@ unreachable() {
         bad "$1: unreachable (ORCHESTRATOR_SKIP_UNREACHABLE=1 skips such VMs)"
         quote "$err"
     fi
+}
+
+# A command that prints the SHA-256 of its stdin, by the first program there is.
+readonly sha256='{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null | cut -c 1-64'
+
+# Up, up again, down. Both digests are computed by what each end has for it, not
+# by orchestrator.
+check_files() {
+    local vm=$1 file=$scratch/payload name="the file's name" dir
+    run exec "$vm" 'umask 077 && mktemp -d /tmp/orchestrator-integration.XXXXXX'
+    dir=$out
+    if [[ ! $dir =~ ^/tmp/orchestrator-integration\.[A-Za-z0-9]{6}$ ]]; then
+        bad "$vm: no directory below /tmp: \"$dir\""
+        quote "$err"
+        return
+    fi
+    remote[$vm]=$dir
+    head -c 1234567 /dev/urandom >"$file"
+    run push "$vm" "$file" "$dir/$name"
+    expect "$vm: a file is uploaded" 0 || true
+    run exec "$vm" -C "$dir" "{ $sha256; } <\"$name\""
+    expect "$vm: SHA-256 is the same there and here" 0 "$(bash -c "$sha256" <"$file")" || true
+    run push --json "$vm" "$file" "$dir/$name"
+    expect_text "$vm: uploaded again, it is unchanged" '"unchanged":true'
+    run pull "$vm" "$dir/$name" "$scratch/back"
+    expect "$vm: the file is downloaded" 0 || true
+    if cmp -s "$file" "$scratch/back"; then
+        good "$vm: what came back is what was sent"
+    else
+        bad "$vm: what came back is not what was sent"
+    fi
+    rm -f "$file" "$scratch/back"
+    run exec "$vm" -C "$dir" 'ls -A'
+    expect "$vm: nothing lies beside the file" 0 "$name" || true
+    remove_remote "$vm"
+    run exec "$vm" -- test -e "$dir"
+    expect "$vm: the directory below /tmp is removed" 1 || true
+}
+
+# The script tells where it lies.
+check_script() {
+    local vm=$1 file=$scratch/script.sh place
+    # shellcheck disable=SC2016 # the VM's shell expands it
+    printf '%s\n' '#!/bin/sh' 'printf "%s\n" "$0" "$@"' 'exit 24' >"$file"
+    run script "$vm" "$file" -- 'two  words' "it's"
+    place=${out%%$'\n'*}
+    expect "$vm: a script runs, with arguments and exit code" 24 "$place"$'\ntwo  words\nit\'s' ||
+        return 0
+    run exec "$vm" -- test -e "$place"
+    expect "$vm: the script is removed" 1 || true
 }
 
 # The command tells its pid before it sleeps.
@@ -151,19 +209,24 @@ check_unknown_host_key() {
 }
 
 check_audit() {
-    local vm=$1 attempts results
-    attempts=$(records attempt)
-    results=$(records result)
-    run exec "$vm" "true"
-    expect_more "audit: the attempt is recorded" "$attempts" "$(records attempt)"
-    expect_more "audit: the result is recorded" "$results" "$(records result)"
+    local vm=$1 event before=() i=0
+    local events=(exec.attempt exec.result file.attempt file.result)
+    for event in "${events[@]}"; do
+        before+=("$(records "$event")")
+    done
+    run exec "$vm" true
+    run pull "$vm" /etc/hosts "$scratch/"
+    for event in "${events[@]}"; do
+        expect_more "audit: $event is recorded" "${before[i]}" "$(records "$event")"
+        i=$((i + 1))
+    done
     run audit verify
     expect "audit: the log is whole" 0 || true
 }
 
-# How many records of that kind the log holds.
+# How many records of that event the log holds.
 records() {
-    "$bin" audit export --format jsonl 2>/dev/null | grep -c "\"event\":\"exec\.$1\"" || true
+    "$bin" audit export --format jsonl 2>/dev/null | grep -cF "\"event\":\"$1\"" || true
 }
 
 # Runs orchestrator; leaves $out, $err (both without the last newline) and $code.
@@ -187,6 +250,14 @@ expect() {
     fi
     quote "$err"
     return 1
+}
+
+# expect_text WHAT TEXT, somewhere in what the last run printed.
+expect_text() {
+    case $out in
+        *"$2"*) good "$1" ;;
+        *) bad "$1: $2 is missing" && quote "$out$err" ;;
+    esac
 }
 
 expect_more() {
@@ -214,7 +285,17 @@ quote() {
     [ -z "$1" ] || printf '      | %s\n' "${1//$'\n'/$'\n'      | }"
 }
 
+# The name was held against what it must look like.
+remove_remote() {
+    "$bin" exec "$1" -- rm -rf -- "${remote[$1]}" >/dev/null 2>&1 </dev/null || true
+    unset "remote[$1]"
+}
+
 clean_up() {
+    local vm
+    for vm in "${!remote[@]}"; do
+        remove_remote "$vm"
+    done
     [ -z "$own_lab" ] || "$root/scripts/lab.sh" down "$own_lab"
     rm -rf "$scratch"
 }

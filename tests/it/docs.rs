@@ -1,5 +1,6 @@
 //! The documents say what the program does.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -196,6 +197,10 @@ fn command_lines(text: &str) -> Vec<String> {
             continue;
         }
         let line = line.strip_prefix("$ ").unwrap_or(line);
+        // What a crontab or n8n calls is the same program.
+        let line = line
+            .split_once("run_orchestrator.sh ")
+            .map_or(line.into(), |(_, arguments)| Cow::Owned(format!("orchestrator {arguments}")));
         if code && line.starts_with("orchestrator ") {
             let unquoted: String = line.split('\'').step_by(2).collect::<Vec<_>>().join("Q");
             let end = unquoted.find(['|', '>', ';', '#']).unwrap_or(unquoted.len());
@@ -235,7 +240,8 @@ fn modules() -> Vec<String> {
 /// Every Markdown file that is ours.
 fn documents() -> Vec<PathBuf> {
     let mut documents = files_below(&root().join("docs"));
-    documents.extend([root().join("README.md"), root().join("CHANGELOG.md")]);
+    documents
+        .extend(["README.md", "CHANGELOG.md", "hosts/README.md"].map(|name| root().join(name)));
     documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     assert!(documents.len() > 10);
     documents

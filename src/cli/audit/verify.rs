@@ -75,7 +75,7 @@ fn tell(out: &mut dyn Write, log: &Path, found: &Verification) -> Result<(), Fai
     }
     writeln!(out, "{checkpoints} checkpoints hold and cover the records up to {covered_seq}")?;
     if found.unsigned_checkpoints > 0 {
-        writeln!(out, "{} checkpoints have no signature", found.unsigned_checkpoints)?;
+        writeln!(out, "checkpoints without a signature: {}", found.unsigned_checkpoints)?;
     }
     if found.gaps > 0 {
         writeln!(out, "{} broken places were accepted by an operator", found.gaps)?;

@@ -127,7 +127,7 @@ fn row(change: &KeyChange) -> [String; 4] {
     let failure = change.host.failure.as_ref();
     let result = match change.done {
         Some(done) if failure.is_none() => done.as_str().to_owned(),
-        _ => format!("failed ({})", change.host.status),
+        _ => change.host.status.to_string(),
     };
     let backup = change.backup.as_ref();
     let remark = match (failure, backup) {

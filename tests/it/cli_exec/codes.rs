@@ -17,6 +17,22 @@ fn the_commands_own_code_passes_through() {
 }
 
 #[test]
+fn a_transfer_gives_the_tables_code_on_one_host_too() {
+    let sshd = Sshd::start();
+    let lab = Lab::one(&sshd);
+    std::fs::write(lab.path("home/file"), "x").unwrap();
+    let nowhere = lab.path("nowhere/file").display().to_string();
+    let push = |more: &[&str]| {
+        let args = ["vm01", "file", &nowhere].into_iter().chain(more.iter().copied());
+        super::lab::Said::from(lab.verb("push", args).output().unwrap())
+    };
+    push(&[]).ends(1).says(&["there is no such directory", "--mkdir"]);
+    push(&["--mkdir"]).ends(0);
+    lab.forget();
+    push(&[]).ends(5);
+}
+
+#[test]
 fn death_by_signal_is_255_and_said() {
     let sshd = Sshd::start();
     let lab = Lab::one(&sshd);

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod building;
+mod files;
 mod pool;
 mod requests;
 mod runs;
