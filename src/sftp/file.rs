@@ -48,6 +48,13 @@ pub struct File {
     sftp: Sftp,
 }
 
+/// An open directory; as with a [`File`], its handle counts until it is closed.
+#[derive(Debug)]
+pub struct Dir {
+    handle: OpenHandle,
+    sftp: Sftp,
+}
+
 impl Sftp {
     /// Opens a file, when fewer than the allowed number are open.
     ///
@@ -67,37 +74,58 @@ impl Sftp {
         Ok(File { handle, sftp: self.clone() })
     }
 
+    /// Opens a directory, when fewer than the allowed number of handles are
+    /// open.
+    ///
+    /// # Cancel safety
+    /// As for [`open`](Self::open).
+    pub async fn open_dir(&self, path: &[u8]) -> Result<Dir, SftpError> {
+        let request = Request::new(kind::OPENDIR, Expect::Handle).path(path)?;
+        Ok(Dir { handle: self.open_handle(request).await?, sftp: self.clone() })
+    }
+
     /// The names in a directory, in the server's order, without `.` and `..`.
     ///
     /// # Errors
     /// [`SftpError::Protocol`] if the server gives more than 1,000,000 names or
     /// 256 MiB of them.
     pub async fn read_dir(&self, path: &[u8]) -> Result<Vec<Entry>, SftpError> {
-        let request = Request::new(kind::OPENDIR, Expect::Handle).path(path)?;
-        let handle = self.open_handle(request).await?;
+        let dir = self.open_dir(path).await?;
         let mut entries = Vec::new();
         let mut bytes = 0_usize;
-        loop {
-            let request = Request::new(kind::READDIR, Expect::Names).string(&handle.handle);
-            let more = match self.call(request).await {
-                Ok(Reply::Names(more)) => more,
-                Ok(_) => return Err(self.unexpected()),
-                Err(error) if error.code() == Some(StatusCode::Eof) => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            // OpenSSH's client, too, takes no names for the end.
-            if more.is_empty() {
-                break;
-            }
+        while let Some(more) = dir.next().await? {
             bytes += more.iter().map(|entry| entry.name.len() + size_of::<Entry>()).sum::<usize>();
             entries.extend(more);
             if entries.len() > ENTRIES_MAX || bytes > LISTING_MAX {
                 return Err(self.violated("a directory without end".into()));
             }
         }
-        handle.close().await?;
+        dir.close().await?;
         entries.retain(|entry| entry.name != b"." && entry.name != b"..");
         Ok(entries)
+    }
+}
+
+impl Dir {
+    /// The next names, `.` and `..` among them, as many as the server gives at
+    /// once; `None` after the last. A server may go on without end.
+    pub async fn next(&self) -> Result<Option<Vec<Entry>>, SftpError> {
+        let request = Request::new(kind::READDIR, Expect::Names).string(&self.handle.handle);
+        match self.sftp.call(request).await {
+            // OpenSSH's client, too, takes no names for the end.
+            Ok(Reply::Names(names)) => Ok(Some(names).filter(|names| !names.is_empty())),
+            Ok(_) => Err(self.sftp.unexpected()),
+            Err(error) if error.code() == Some(StatusCode::Eof) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes the directory.
+    ///
+    /// # Cancel safety
+    /// It is closed even if the future is dropped.
+    pub async fn close(self) -> Result<(), SftpError> {
+        self.handle.close().await
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use attributes::{Attributes, Owner, Times};
 pub use error::{SftpError, StatusCode};
-pub use file::{File, Open};
+pub use file::{Dir, File, Open};
 pub use reply::Entry;
 pub use session::{Extension, Sftp};
 

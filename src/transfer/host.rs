@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::time::timeout;
 
 use super::digest::{self, Digest, DigestError, Wanted};
@@ -24,13 +24,16 @@ use super::present::{self, Present};
 use super::trouble::{Trouble, shown};
 use super::{Context, path};
 use crate::exec::{Shell, ShellError};
-use crate::outcome::{FileOutcome, Phase, Skipped, Status, Transferred, VerifiedBy};
+use crate::outcome::{FileOutcome, Phase, Skipped, Transferred, VerifiedBy};
 use crate::remote::{RunAs, Transfer};
 use crate::sftp::{Attributes, Bounds, Extension, File, Open as How, Sftp, SftpError};
 use crate::transport::ChannelError;
 
 /// How long what is in the making may take to be removed at the end.
-const CLEAN_UP: Duration = Duration::from_secs(5);
+pub(super) const CLEAN_UP: Duration = Duration::from_secs(5);
+
+/// The slowest that a host may compute SHA-256, in bytes.
+const HASHED_PER_SECOND: u64 = 1 << 20;
 
 /// How many reads or writes of one file are under way at once.
 pub(super) const IN_FLIGHT: usize = 32;
@@ -45,16 +48,17 @@ pub(super) struct Host<'a> {
     pub(super) context: Context<'a>,
     pub(super) meter: Meter<'a>,
     pub(super) pace: Option<Pace>,
+    /// Held by every file of this machine in the making.
+    pub(super) held: mpsc::Sender<()>,
     done: Mutex<Transferred>,
     /// Set once it is known that nothing there computes digests.
     toolless: OnceCell<()>,
     umask: OnceCell<u32>,
+    renames_unanswered: AtomicUsize,
     /// What is there under a name that it shall not keep.
     making: Mutex<BTreeMap<Vec<u8>, Open>>,
     /// What earlier transfers left, to be resumed.
     leftovers: Mutex<Vec<Open>>,
-    /// Renames that were asked for and not answered.
-    renames: AtomicUsize,
     /// The directories that were made.
     directories: Mutex<BTreeSet<Vec<u8>>>,
 }
@@ -70,6 +74,7 @@ impl<'a> Host<'a> {
     pub(super) async fn connect(
         transfer: &'a Transfer,
         context: Context<'a>,
+        held: mpsc::Sender<()>,
     ) -> Result<Self, NotConnected> {
         let connection = &**context.connection;
         let mut staged = false;
@@ -101,12 +106,13 @@ impl<'a> Host<'a> {
             context,
             meter: Meter::new(context.watcher),
             pace: transfer.bytes_per_second.map(Pace::new),
+            held,
             done: Mutex::default(),
             toolless: OnceCell::new(),
             umask: OnceCell::new(),
+            renames_unanswered: AtomicUsize::new(0),
             making: Mutex::default(),
             leftovers: Mutex::default(),
-            renames: AtomicUsize::new(0),
             directories: Mutex::default(),
         })
     }
@@ -124,16 +130,23 @@ impl<'a> Host<'a> {
     }
 
     /// The digests of files as they are on the host, by the best means it has;
-    /// what cannot be hashed there is read back.
+    /// what cannot be hashed there is read back. Together they have so many
+    /// bytes.
     pub(super) async fn digests(
         &self,
         wanted: &[Wanted<'_>],
+        bytes: u64,
     ) -> Result<Vec<Result<Digest, Trouble>>, Trouble> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
         if !self.toolless.initialized() {
-            match digest::digests(&self.shell(), wanted).await {
+            // What computes says nothing until it is done.
+            let computing = Duration::from_secs(bytes / HASHED_PER_SECOND);
+            let most = self.transfer.stall.saturating_add(computing);
+            let shell = self.shell();
+            let computing = timeout(most, digest::digests(&shell, wanted));
+            match computing.await.map_err(|_| Trouble::too_slow(most))? {
                 Ok(found) => {
                     let found = found.into_iter().zip(wanted);
                     return Ok(found
@@ -171,7 +184,12 @@ impl<'a> Host<'a> {
         let mut hash = Sha256::new();
         let mut chunks = self.chunks(&file, 0..size);
         while let Some(chunk) = chunks.next().await {
-            hash.update(chunk.map_err(failed)?);
+            let chunk = chunk.map_err(failed)?;
+            if chunk.is_empty() {
+                // A size that is not so would have us ask for ever.
+                break;
+            }
+            hash.update(chunk);
         }
         Ok(Digest { sha256: hex(&hash.finalize()), by: VerifiedBy::Readback })
     }
@@ -289,25 +307,21 @@ impl<'a> Host<'a> {
 
     /// Puts a file in the making in its place, in one step.
     pub(super) async fn rename(&self, part: &[u8], target: &[u8]) -> Result<(), Trouble> {
-        self.renames.fetch_add(1, Ordering::Relaxed);
+        self.renames_unanswered.fetch_add(1, Ordering::Relaxed);
         let renamed = match self.sftp.supports(Extension::PosixRename) {
             true => self.sftp.posix_rename(part, target).await,
             // Fails if the target exists: nothing else would be in one step.
             false => self.sftp.rename(part, target).await,
         };
-        if !renamed.as_ref().is_err_and(SftpError::ends_session) {
-            self.renames.fetch_sub(1, Ordering::Relaxed);
+        if renamed.as_ref().err().is_none_or(|error| !error.ends_session()) {
+            self.renames_unanswered.fetch_sub(1, Ordering::Relaxed);
         }
         match renamed {
             Ok(()) => {
                 self.settled(part);
                 Ok(())
             }
-            Err(error @ (SftpError::Lost { .. } | SftpError::Stalled(_))) => {
-                let mut trouble = Trouble::sftp(error, "rename to", target);
-                trouble.status = Status::Unknown;
-                Err(trouble)
-            }
+            Err(error) if error.ends_session() => Err(Trouble::sftp(error, "rename to", target)),
             Err(error) if error.is_failure() && !self.sftp.supports(Extension::PosixRename) => {
                 let message = format!(
                     "{} exists, and this server cannot replace a file in one step",
@@ -320,11 +334,6 @@ impl<'a> Host<'a> {
                 Err(self.cannot_write(error, "put a file into", path::parent(target)).await)
             }
         }
-    }
-
-    /// Whether a file may have been put in place that nobody confirmed.
-    pub(super) fn is_unsure(&self) -> bool {
-        self.renames.load(Ordering::Relaxed) > 0
     }
 
     /// Gives a file in the making the owner of the file that it replaces, where
@@ -345,6 +354,11 @@ impl<'a> Host<'a> {
             Err(error) if error.ends_session() => Err(failed(error)),
             Err(_) => Ok(false),
         }
+    }
+
+    /// Whether a file may have been put in place without our knowing.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.renames_unanswered.load(Ordering::Relaxed) > 0
     }
 
     /// Makes a directory unless it is there.
@@ -391,6 +405,7 @@ impl<'a> Host<'a> {
                     lock(&self.making).insert(path.clone(), open);
                     self.discard(&path).await;
                 }
+                Kind::LocalPart if !is_ours => {}
                 Kind::LocalPart => {
                     let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
                     let removed = std::fs::remove_file(OsStr::from_bytes(&path));

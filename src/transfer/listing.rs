@@ -4,6 +4,7 @@
 //! is one that comes twice; the whole is bounded.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 
@@ -14,8 +15,17 @@ use super::trouble::{Trouble, shown};
 use crate::outcome::{Phase, Skipped};
 use crate::sftp::{Attributes, Entry};
 
-/// The most files and directories of one transfer.
+/// The most names of one transfer, refused ones among them.
 const ENTRIES_MAX: usize = 1_000_000;
+
+/// How much memory they may take, until each has its result.
+const BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// What is kept of a name beside its paths.
+const ENTRY: usize = 256;
+
+/// How many paths are kept of a name.
+const PATHS: usize = 3;
 
 /// How many directories are read at once.
 const AT_ONCE: usize = 16;
@@ -29,6 +39,33 @@ pub(super) struct Listing {
     pub(super) skipped: Vec<Skipped>,
     /// What cannot be moved: its path on the host, and why.
     pub(super) refused: Vec<(Vec<u8>, Trouble)>,
+    taken: Taken,
+}
+
+/// What everything that was listed takes, in directories that are read at once
+/// too.
+#[derive(Default)]
+struct Taken {
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Taken {
+    fn add(&self, entries: usize, bytes: usize) -> Result<(), Trouble> {
+        let entries = self.entries.fetch_add(entries, Ordering::Relaxed) + entries;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if entries <= ENTRIES_MAX && bytes <= BYTES_MAX {
+            return Ok(());
+        }
+        let what = match entries > ENTRIES_MAX {
+            true => format!("more than {ENTRIES_MAX} files and directories"),
+            false => format!("more than {} MiB of names", BYTES_MAX >> 20),
+        };
+        let message = format!("the host lists {what}");
+        Err(Trouble::file("too_many_files", Phase::Transfer, message)
+            .fatal()
+            .hint("move an archive of them"))
+    }
 }
 
 /// Something on the host.
@@ -56,17 +93,12 @@ impl Listing {
         while !level.is_empty() {
             let mut next = Vec::new();
             for some in level.chunks(AT_ONCE) {
-                let reading = some.iter().map(|dir| host.sftp.read_dir(&dir.remote));
+                let reading = some.iter().map(|dir| self.read(host, dir));
                 for (dir, entries) in some.iter().zip(join_all(reading).await) {
                     match entries {
                         Ok(entries) => next.extend(self.sort(host, dir, entries).await?),
-                        Err(error) => {
-                            let trouble = Trouble::sftp(error, "read", &dir.remote);
-                            if trouble.fatal {
-                                return Err(trouble);
-                            }
-                            self.refused.push((dir.remote.clone(), trouble));
-                        }
+                        Err(trouble) if trouble.fatal => return Err(trouble),
+                        Err(trouble) => self.refused.push((dir.remote.clone(), trouble)),
                     }
                 }
             }
@@ -74,6 +106,37 @@ impl Listing {
             level = next;
         }
         Ok(())
+    }
+
+    /// Adds a regular file, unless the host does not say how long it is: it would
+    /// pass for an empty one.
+    pub(super) fn add_file(&mut self, file: Found) {
+        if file.attributes.size.is_some() {
+            return self.files.push(file);
+        }
+        let message = format!("the host does not say how long {} is", shown(&file.named));
+        let trouble = Trouble::file("unknown_size", Phase::Transfer, message);
+        self.refused.push((
+            file.named,
+            trouble.hint("move an archive of it, or use another SFTP server there"),
+        ));
+    }
+
+    /// The names in a directory, for as long as there is room for them.
+    async fn read(&self, host: &Host<'_>, dir: &Found) -> Result<Vec<Entry>, Trouble> {
+        let failed = |error| Trouble::sftp(error, "read", &dir.remote);
+        let opened = host.sftp.open_dir(&dir.remote).await.map_err(failed)?;
+        let mut entries = Vec::new();
+        while let Some(mut more) = opened.next().await.map_err(failed)? {
+            more.retain(|entry| entry.name != b"." && entry.name != b"..");
+            let names: usize = more.iter().map(|entry| entry.name.len()).sum();
+            // Those that say nothing count too, or there might be no end of them.
+            let count = more.len().max(1);
+            self.taken.add(count, count * (ENTRY + PATHS * dir.remote.len()) + PATHS * names)?;
+            entries.extend(more);
+        }
+        opened.close().await.map_err(failed)?;
+        Ok(entries)
     }
 
     /// Sorts what is in a directory; gives the directories that are still to be
@@ -105,22 +168,32 @@ impl Listing {
                 }
             };
             let remote = path::join(&dir.remote, &entry.name);
-            let attributes = match entry.attributes.permissions {
-                Some(_) => entry.attributes,
-                None => host
-                    .sftp
-                    .lstat(&remote)
-                    .await
-                    .map_err(|error| Trouble::sftp(error, "look at", &remote))?,
+            let said = entry.attributes;
+            let attributes = match said.permissions.is_some() && said.size.is_some() {
+                true => said,
+                false => match host.sftp.lstat(&remote).await {
+                    Ok(attributes) => attributes,
+                    Err(error) => {
+                        let trouble = Trouble::sftp(error, "look at", &remote);
+                        if trouble.fatal {
+                            return Err(trouble);
+                        }
+                        self.refused.push((remote, trouble));
+                        continue;
+                    }
+                },
             };
             let found = Found { named: remote.clone(), remote, below, attributes };
             if attributes.is_dir() {
                 directories.push(found);
             } else if attributes.is_file() {
-                self.files.push(found);
+                self.add_file(found);
             } else if attributes.is_symlink() {
                 match host.sftp.readlink(&found.remote).await {
-                    Ok(target) => self.symlinks.push((found, target)),
+                    Ok(target) => {
+                        self.taken.add(0, target.len())?;
+                        self.symlinks.push((found, target));
+                    }
                     Err(error) => {
                         let trouble = Trouble::sftp(error, "read the link", &found.remote);
                         self.refused.push((found.remote, trouble));
@@ -129,13 +202,6 @@ impl Listing {
             } else {
                 let path = std::os::unix::ffi::OsStringExt::from_vec(found.remote);
                 self.skipped.push(Skipped { path, why: "neither a file nor a directory" });
-            }
-            let all = self.files.len() + self.symlinks.len() + self.directories.len();
-            if all + directories.len() > ENTRIES_MAX {
-                let message = format!("there are more than {ENTRIES_MAX} files and directories");
-                return Err(Trouble::file("too_many_files", Phase::Transfer, message)
-                    .fatal()
-                    .hint("move an archive of them"));
             }
         }
         Ok(directories)
@@ -148,13 +214,15 @@ impl Listing {
         let mut taken: BTreeSet<RelativePath> =
             self.directories.iter().map(|dir| dir.below.clone()).collect();
         let mut clashes = Vec::new();
-        self.files.retain(|file| {
-            let free = taken.insert(file.below.clone());
+        let mut is_free = |found: &Found| {
+            let free = taken.insert(found.below.clone());
             if !free {
-                clashes.push(file.named.clone());
+                clashes.push(found.named.clone());
             }
             free
-        });
+        };
+        self.files.retain(&mut is_free);
+        self.symlinks.retain(|(link, _)| is_free(link));
         for remote in clashes {
             let message = format!("{} would land where another source does", shown(&remote));
             let trouble = Trouble::file("name_clash", Phase::Transfer, message);

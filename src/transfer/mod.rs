@@ -29,6 +29,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ use crate::outcome::{Effect, Failure, Status, Transferred};
 use crate::remote::{Direction, Transfer};
 use crate::retry::Sent;
 use crate::transport::Connection;
-use host::Host;
+use host::{CLEAN_UP, Host};
 use local::LocalError;
 use trouble::Trouble;
 
@@ -99,8 +100,11 @@ pub struct Report {
 /// next transfer to it; to stop a transfer, cancel the token.
 pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
     let started = Instant::now();
+    let (held, mut released) = mpsc::channel(1);
     let connecting = within(transfer.timeout, context.cancel, async {
-        Host::connect(transfer, context).await.map_err(|refused| (refused.trouble, refused.unsent))
+        Host::connect(transfer, context, held)
+            .await
+            .map_err(|refused| (refused.trouble, refused.unsent))
     });
     let host = match connecting.await {
         Ok(host) => host,
@@ -128,8 +132,11 @@ pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
     let moved = within(left, context.cancel, moving).await;
     host.clean_up().await;
     let unsure = host.is_unsure();
+    let transferred = host.finish();
+    // What is being written in this moment is removed by whoever writes it.
+    let _ = tokio::time::timeout(CLEAN_UP, released.recv()).await;
     let ended = moved.err().map(|(trouble, _)| trouble);
-    let mut report = report(host.finish(), ended, unsure, transfer);
+    let mut report = report(transferred, ended, unsure, transfer);
     report.run_time = started.elapsed();
     report
 }
@@ -157,11 +164,15 @@ async fn within<T>(
 /// What all files together came to.
 fn report(
     transferred: Transferred,
-    ended: Option<Trouble>,
+    mut ended: Option<Trouble>,
     unsure: bool,
     transfer: &Transfer,
 ) -> Report {
     let placed = transferred.done().any(|file| !file.unchanged);
+    // Whichever file's trouble was the first to be told.
+    if let Some(trouble) = ended.as_mut().filter(|trouble| unsure && trouble.is_lost()) {
+        trouble.status = Status::Unknown;
+    }
     let effect = match transfer.direction {
         Direction::Download => Effect::Absent,
         Direction::Upload if placed => Effect::Present,

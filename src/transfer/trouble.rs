@@ -1,5 +1,7 @@
 //! Why a file is not in place.
 
+use std::time::Duration;
+
 use super::digest::Why;
 use super::local::LocalError;
 use super::staged::StagedError;
@@ -84,13 +86,19 @@ impl Trouble {
         match error {
             ShellError::Cancelled => Self::cancelled(),
             ShellError::Lost { .. } => Self::lost(error.to_string()),
-            ShellError::TimedOut(_) => {
-                Self::file("host_too_slow", Phase::Verify, error.to_string()).fatal()
-            }
+            ShellError::TimedOut(limit) => Self::too_slow(limit),
             ShellError::Unavailable { phase, message, hint } => {
                 Self::file("not_started", phase, message).fatal().or_hint(hint)
             }
         }
+    }
+
+    /// What a text of ours computes on the host takes longer than it may.
+    pub(super) fn too_slow(limit: Duration) -> Self {
+        let message = format!("the host took longer than {} s", limit.as_secs());
+        let mut trouble = Self::file("host_too_slow", Phase::Verify, message);
+        trouble.status = Status::Timeout;
+        trouble.fatal().hint("see what keeps it busy there")
     }
 
     pub(super) fn timed_out() -> Self {
@@ -136,6 +144,9 @@ impl Trouble {
                 let (kind, why) = match code {
                     StatusCode::NoSuchFile => ("not_found", "there is no such file or directory"),
                     StatusCode::PermissionDenied => ("permission_denied", "permission denied"),
+                    _ if message.is_empty() => {
+                        ("host_refused", "the host refuses, and does not say why")
+                    }
                     _ => ("host_refused", message.as_str()),
                 };
                 let trouble = Self::file(kind, Phase::Transfer, format!("{doing}: {why}"));
@@ -147,6 +158,11 @@ impl Trouble {
                 }
             }
         }
+    }
+
+    /// Whether the host stopped answering.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.failure.code, "connection_lost" | "transfer_stalled" | "protocol_error")
     }
 
     pub(super) fn fatal(mut self) -> Self {

@@ -1,6 +1,5 @@
 //! One file on its way from a host.
 
-use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::absolute;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::super::digest::{Digest, Wanted};
@@ -37,8 +37,8 @@ impl Download<'_> {
         let (root, base, below) = (self.root.clone(), self.base.clone(), found.below.clone());
         let target = blocking(move || match (root, below.is_here()) {
             (Some(root), false) => Target::below(&root, &below),
-            (None, false) => Err(LocalError::io("open", &base, io::ErrorKind::NotFound)),
             (_, true) => Target::named(&base),
+            (None, false) => Err(LocalError::io("open", &base, Errno::NOENT)),
         });
         match target.await {
             Ok(target) => Ok(Job { found, target }),
@@ -75,6 +75,7 @@ impl Download<'_> {
         jobs: Vec<Job<'f>>,
     ) -> Result<Vec<(Job<'f>, Result<FileOutcome, Trouble>)>, Trouble> {
         let wanted: Vec<Wanted<'_>> = jobs.iter().map(|job| wanted(job.found)).collect();
+        let bytes = jobs.iter().map(|job| job.found.size()).fold(0, u64::saturating_add);
         // A file of the same size may be the same: only its digest can tell
         // whether it must be fetched.
         let same_size = |job: &Job<'_>| {
@@ -93,7 +94,7 @@ impl Download<'_> {
             }
         }));
         let (there, (here, fetched)) = futures_util::future::join(
-            self.host.digests(&wanted),
+            self.host.digests(&wanted, bytes),
             futures_util::future::join(here, first),
         )
         .await;
@@ -121,8 +122,18 @@ impl Download<'_> {
         let size = job.found.size();
         let remote = &job.found.remote;
         let failed = |error| Trouble::sftp(error, "read", remote);
-        let file = host.sftp.open(remote, How::Read).await.map_err(failed)?;
+        // Before the file there is open: what an earlier transfer left may have to be
+        // read back, for which it would wait with all others that have one open.
         let (part, hash, from) = self.begin(job).await?;
+        let file = match host.sftp.open(remote, How::Read).await {
+            Ok(file) => file,
+            Err(error) => {
+                if from == 0 {
+                    part.discard();
+                }
+                return Err(failed(error));
+            }
+        };
         host.meter.moved(from);
         let mut sink = Sink::new(part, hash);
         let mut arrived = from;
@@ -169,6 +180,7 @@ impl Download<'_> {
         let (ledger, login) = (host.context.ledger.clone(), host.context.login.to_owned());
         let source = job.found.remote.clone();
         let resume = host.transfer.resume;
+        let held = host.held.clone();
         let part = blocking(move || {
             let become_of = target.path().into_os_string().into_vec();
             let mut part = Part::create(target, permissions, |path| {
@@ -182,6 +194,7 @@ impl Download<'_> {
                 };
                 ledger.open(entry).map(Some)
             })?;
+            part.hold(held);
             if resume {
                 part.keep();
             }
@@ -197,8 +210,10 @@ impl Download<'_> {
         let Some(open) = host.left(Kind::LocalPart, &become_of, remote) else { return Ok(None) };
         let name = path::file_name(&open.entry().path).unwrap_or_default().to_vec();
         let permissions = self.permissions(job.found);
+        let held = host.held.clone();
         let taken = blocking(move || {
-            let part = Part::take_over(target, &name, permissions, Some(open))?;
+            let mut part = Part::take_over(target, &name, permissions, Some(open))?;
+            part.hold(held);
             let reader = part.reader()?;
             Ok((part, reader))
         });
@@ -209,7 +224,7 @@ impl Download<'_> {
             let here = source::hash(Arc::new(reader), part.path(), length, cancel);
             let here = here.await.map_err(Trouble::local)?;
             let wanted = [Wanted { path: remote, first: Some(length) }];
-            let there = host.digests(&wanted).await?.pop();
+            let there = host.digests(&wanted, length).await?.pop();
             if let Some(Ok(there)) = there
                 && there.sha256 == hex(&here.hash.clone().finalize())
             {

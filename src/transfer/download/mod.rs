@@ -112,7 +112,7 @@ async fn list(host: &Host<'_>, place: Place, several: bool) -> Result<Listing, T
         } else if is_dir {
             listing.add(host, found).await?;
         } else if attributes.is_file() {
-            listing.files.push(found);
+            listing.add_file(found);
         } else {
             let message = format!("{} is not a regular file", shown(&found.named));
             let trouble = Trouble::file("not_regular", Phase::Transfer, message);

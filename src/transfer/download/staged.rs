@@ -54,7 +54,7 @@ pub(super) async fn confirm(host: &Host<'_>, found: &Found, sha256: &str) -> Res
         return Ok(());
     }
     let wanted = [Wanted { path: &found.named, first: Some(found.size()) }];
-    let now = host.digests(&wanted).await?.pop();
+    let now = host.digests(&wanted, found.size()).await?.pop();
     host.discard(&found.remote).await;
     match now {
         Some(Ok(now)) if now.sha256 == sha256 => Ok(()),

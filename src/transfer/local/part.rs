@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
+use tokio::sync::mpsc;
 
 use super::super::ledger::Open;
 use super::super::mode::Permissions;
@@ -33,6 +34,7 @@ pub(crate) struct Part {
     length: u64,
     note: Option<Open>,
     remove: bool,
+    held: Option<mpsc::Sender<()>>,
 }
 
 impl Part {
@@ -64,7 +66,8 @@ impl Part {
                 return Err(error);
             }
         };
-        let mut part = Self { target, name, file, mode, length: 0, note, remove: true };
+        let held = None;
+        let mut part = Self { target, name, file, mode, length: 0, note, remove: true, held };
         if by_system {
             let made = part.file.metadata();
             part.mode = made.map_err(|error| part.error("look at", error))?.mode() & 0o777;
@@ -107,7 +110,7 @@ impl Part {
         let mode = Self::create(target.clone(), permissions, |_| Ok(None))?.mode;
         set(&file, &path, Some(MODE), None)?;
         let length = found.len();
-        Ok(Self { target, name, file, mode, length, note, remove: true })
+        Ok(Self { target, name, file, mode, length, note, remove: true, held: None })
     }
 
     /// Its own path, beside the target's.
@@ -157,6 +160,12 @@ impl Part {
         self.remove = false;
         settle(self.note.take());
         self.target.dir.sync()
+    }
+
+    /// Keeps a sender until it is in place, left or removed, wherever that is
+    /// done.
+    pub(crate) fn hold(&mut self, held: mpsc::Sender<()>) {
+        self.held = Some(held);
     }
 
     /// Leaves it for a later transfer to take over, should it not be finished.

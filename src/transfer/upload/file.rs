@@ -61,8 +61,9 @@ impl Upload<'_> {
         let paths: Vec<Vec<u8>> = candidates.iter().map(|job| job.target.path.clone()).collect();
         let wanted: Vec<Wanted<'_>> =
             paths.iter().map(|path| Wanted { path, first: None }).collect();
+        let bytes = sum(candidates.iter().map(|job| job.source.size()));
         let (there, here) = futures_util::future::join(
-            self.host.digests(&wanted),
+            self.host.digests(&wanted, bytes),
             join_all(candidates.iter().map(|job| self.sha256(&job.source, u64::MAX))),
         )
         .await;
@@ -169,7 +170,7 @@ impl Upload<'_> {
             _ => 0,
         };
         if length > 0 && length <= job.source.size() {
-            let there = host.digests(&[Wanted { path: &part, first: None }]).await?.pop();
+            let there = host.digests(&[Wanted { path: &part, first: None }], length).await?.pop();
             let (here, prefix) = self.sha256(&job.source, length).await?;
             if let Some(Ok(there)) = there
                 && there.sha256 == here
@@ -190,7 +191,8 @@ impl Upload<'_> {
         let written = jobs.iter().filter_map(|job| job.part.as_ref());
         let wanted: Vec<Wanted<'_>> =
             written.map(|(path, _)| Wanted { path, first: None }).collect();
-        let mut found = self.host.digests(&wanted).await?.into_iter();
+        let sizes = jobs.iter().filter(|job| job.part.is_some()).map(|job| job.source.size());
+        let mut found = self.host.digests(&wanted, sum(sizes)).await?.into_iter();
         Ok(jobs.iter().map(|job| job.part.as_ref().and_then(|_| found.next())).collect())
     }
 
@@ -263,6 +265,10 @@ impl Upload<'_> {
         self.host.rename(part, &job.target.path).await?;
         Ok(proof)
     }
+}
+
+fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// The chunks of a file with their places, as fast as they may be sent.

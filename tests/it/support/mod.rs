@@ -28,7 +28,7 @@ mod wire;
 pub(crate) use accounts::{PASSWORD, Shell, current_user, is_root, ordinary_user, password_user};
 pub(crate) use counter::Counter;
 pub(crate) use dropbear::Dropbear;
-pub(crate) use hostile::{Behaviour, Hostile};
+pub(crate) use hostile::{Behaviour, Hostile, files};
 pub(crate) use keys::{CertificateAuthority, KeyKind, KeyPair};
 pub(crate) use observe::{descendants, fd_count, kill, process_name, processes_with_env, rss_kib};
 pub(crate) use openssh::openssh;

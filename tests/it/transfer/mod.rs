@@ -8,6 +8,7 @@ mod ends;
 mod killed;
 mod landing;
 mod ledger;
+mod lies;
 mod modes;
 mod names;
 mod proof;

@@ -29,7 +29,11 @@ pub(super) async fn misbehave(
     }
 }
 
-async fn authenticate(wire: &mut Wire, behaviour: Behaviour, seen: &Mutex<Seen>) -> io::Result<()> {
+pub(super) async fn authenticate(
+    wire: &mut Wire,
+    behaviour: Behaviour,
+    seen: &Mutex<Seen>,
+) -> io::Result<()> {
     wire.reader.skip_to(message::SERVICE_REQUEST).await?;
     wire.writer.send(&Payload::new(message::SERVICE_ACCEPT).str("ssh-userauth")).await?;
     let failure = Payload::new(message::USERAUTH_FAILURE).str("publickey").bool(false);

@@ -2,6 +2,7 @@
 
 mod after_kex;
 mod before_kex;
+pub(crate) mod files;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use super::background::Background;
 use super::openssh;
 use super::wire::{Handshake, HostKey, Wire};
+use files::{Files, Tree};
 
 /// What a server does wrong. One that gets past its misdeed goes on as
 /// [`Behaviour::Honest`].
@@ -117,6 +119,7 @@ pub(crate) struct Hostile {
     addr: SocketAddr,
     host_key: String,
     seen: Arc<Mutex<Seen>>,
+    tree: Arc<Mutex<Tree>>,
     _thread: Background,
 }
 
@@ -132,6 +135,15 @@ struct Seen {
 
 impl Hostile {
     pub(crate) fn start(behaviour: Behaviour) -> Self {
+        Self::serve(behaviour, None)
+    }
+
+    /// Serves files, to whoever comes, and lies about them.
+    pub(crate) fn with_files(files: Files) -> Self {
+        Self::serve(Behaviour::Honest, Some(files))
+    }
+
+    fn serve(behaviour: Behaviour, files: Option<Files>) -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -139,19 +151,28 @@ impl Hostile {
         let host_key = host.public();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let record = seen.clone();
+        let tree = Arc::new(Mutex::new(Tree::default()));
+        if let Some(files) = &files {
+            *tree.lock().unwrap() = files.tree.clone();
+        }
+        let (files, held) = (files.map(Arc::new), tree.clone());
         let thread = Background::run(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 record.lock().unwrap().connections += 1;
                 let (host, record) = (host.clone(), record.clone());
+                let (files, tree) = (files.clone(), held.clone());
                 connections.spawn(async move {
                     // What a client thinks of it shows at the client.
-                    let _ = serve(stream, behaviour, &host, &record).await;
+                    let _ = match files {
+                        Some(files) => serve_files(stream, &host, &record, &files, &tree).await,
+                        None => serve(stream, behaviour, &host, &record).await,
+                    };
                 });
             }
         });
-        Self { addr, host_key, seen, _thread: thread }
+        Self { addr, host_key, seen, tree, _thread: thread }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -165,6 +186,11 @@ impl Hostile {
 
     pub(crate) fn known_hosts(&self) -> String {
         openssh::known_hosts_line(self.addr, &self.host_key)
+    }
+
+    /// The files as they are now.
+    pub(crate) fn tree(&self) -> Tree {
+        self.tree.lock().unwrap().clone()
     }
 
     /// Connections accepted so far.
@@ -214,6 +240,21 @@ async fn serve(
     }
     wire.exchange_keys(host, how).await?;
     after_kex::misbehave(&mut wire, behaviour, seen).await
+}
+
+async fn serve_files(
+    stream: TcpStream,
+    host: &HostKey,
+    seen: &Mutex<Seen>,
+    files: &Files,
+    tree: &Arc<Mutex<Tree>>,
+) -> io::Result<()> {
+    let how = Handshake::default();
+    let mut wire = Wire::new(stream);
+    wire.exchange_banners(how.banner).await?;
+    wire.exchange_keys(host, how).await?;
+    after_kex::authenticate(&mut wire, Behaviour::Honest, seen).await?;
+    files::serve(wire, files, tree).await
 }
 
 fn handshake(behaviour: Behaviour) -> Handshake {

@@ -22,6 +22,10 @@ impl Payload {
         self.raw(&value.to_be_bytes())
     }
 
+    pub(crate) fn u64(self, value: u64) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
     pub(crate) fn bool(self, value: bool) -> Self {
         self.raw(&[u8::from(value)])
     }
@@ -55,6 +59,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn u32(&mut self) -> io::Result<u32> {
         Ok(u32::from_be_bytes(self.take(4)?.try_into().unwrap()))
+    }
+
+    pub(crate) fn u64(&mut self) -> io::Result<u64> {
+        Ok(u64::from_be_bytes(self.take(8)?.try_into().unwrap()))
     }
 
     pub(crate) fn bool(&mut self) -> io::Result<bool> {
