@@ -11,7 +11,7 @@ cd "$root"
 readonly NEEDS=(
     sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin
     dash:dash zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox
-    sudo:sudo shellcheck:shellcheck pgrep:procps ss:iproute2 strace:strace
+    python3:python3 sudo:sudo shellcheck:shellcheck pgrep:procps ss:iproute2 strace:strace
 )
 
 results=()
@@ -42,6 +42,8 @@ need_packages() {
     for need in "${NEEDS[@]}"; do
         command -v "${need%%:*}" >/dev/null || missing+=("${need#*:}")
     done
+    # Debian has this apart; the tests install ClusterShell by it, to compare with.
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ "${#missing[@]}" != 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing ${missing[*]}"

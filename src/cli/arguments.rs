@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::config::{Config, duration};
-use crate::nodeset::HostPattern;
 use crate::prompt::Prompter;
 use crate::remote::EnvName;
 use crate::{Overrides, inventory};
@@ -49,11 +48,6 @@ pub(super) fn parse_fanout(text: &str) -> Result<Fanout, String> {
         number if percent => Ok(Fanout::Percent(number)),
         number => Ok(Fanout::Hosts(number)),
     }
-}
-
-/// Which VMs.
-pub(super) fn pattern(text: &str) -> Result<HostPattern, Failure> {
-    text.parse::<HostPattern>().map_err(|error| crate::RequestError::Syntax(error).into())
 }
 
 /// `K=V`, the value byte for byte.

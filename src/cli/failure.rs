@@ -8,7 +8,6 @@ use super::context::Context;
 use super::terminal::Terminal;
 use crate::audit::AuditError;
 use crate::config::ConfigError;
-use crate::nodeset::{PatternError, Problem, ResolveError};
 use crate::remote::InvalidAction;
 use crate::report::exit::Exit;
 use crate::transport::ConnectError;
@@ -137,14 +136,21 @@ impl From<BuildError> for Failure {
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let mut failure = Self::usage(chain(&error));
+        let place = match &error {
+            RequestError::Syntax(error) => Some(&*error.place),
+            RequestError::Pattern(error) => error.place(),
+            _ => None,
+        };
+        // Where the piece is all there is, the message has said it.
+        if let Some(place) = place.filter(|place| *place.piece != *place.pattern) {
+            let caret = place.caret().replace('\n', "\n  ");
+            failure.message = format!("{}\n  {caret}", failure.message);
+        }
         failure.hint = match &error {
-            RequestError::Pattern(ResolveError::Unknown { nearest: Some(name), .. }) => {
-                Some(format!("did you mean {name}?"))
+            RequestError::Pattern(error) => {
+                error.nearest().map(|name| format!("did you mean {name}?"))
             }
             RequestError::StdinShared(_) => Some("put it into a file and give that".into()),
-            RequestError::Syntax(PatternError { problem: Problem::Unsupported(_), .. }) => {
-                Some("name the VMs: vm01,vm02 or vm[01-04]; all is every one".into())
-            }
             _ => None,
         };
         failure.code = match error {

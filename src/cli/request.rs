@@ -12,23 +12,18 @@ use super::output::{Output, OutputArgs, follow};
 use super::rerun::rerun;
 use super::signals::cancel_on_signal;
 use super::stdout::print;
-use super::targets;
+use super::targets::{self, Chosen, TargetArgs};
 use crate::Request;
-use crate::config::Config;
-use crate::nodeset::HostPattern;
 use crate::plan::Plan;
-use crate::remote::Action;
+use crate::remote::{Action, Stdin};
 use crate::report::exit::Exit;
 
 /// The flags of a request, whatever is to be done.
 #[derive(clap::Args)]
 pub(super) struct RequestArgs {
-    /// Where: vm01, vm01,vm02, vm[01-04] or all
+    #[arg(help = targets::HELP)]
     pub(super) targets: String,
 
-    /// Print the VM ids, one a line, and run nothing
-    #[arg(long, env = "ORCHESTRATOR_LIST_HOSTS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
-    list_hosts: bool,
     /// Show what would be run where, and whether it may be; run nothing
     #[arg(long, env = "ORCHESTRATOR_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     dry_run: bool,
@@ -47,6 +42,8 @@ pub(super) struct RequestArgs {
     /// Why it is done, for the audit log
     #[arg(long, env = "ORCHESTRATOR_REASON", value_name = "TEXT")]
     reason: Option<String>,
+    #[command(flatten)]
+    narrow: TargetArgs,
 }
 
 /// Does on the VMs what `action` gives, beside the secrets that must never be
@@ -70,26 +67,27 @@ fn carry_out(
     output: &OutputArgs,
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let Chosen { selection, stdin } = args.narrow.select(&args.targets)?;
     let mut config = context.config()?;
-    let skipped = targets::skipped(&config.inventory, &pattern);
-    if !skipped.is_empty() && !context.quiet() {
-        context.note("note", &format!("all leaves out {skipped}: disabled or not allowed"));
-    }
-    if args.list_hosts {
-        return list_hosts(&config, &pattern);
+    targets::note_skipped(context, &config.inventory, &selection);
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &selection);
     }
     let (action, secrets) = action()?;
     action.validate().map_err(|error| Failure::usage(error.to_string()))?;
     arguments::limit_connecting(&mut config, ssh.connect_timeout);
+    if stdin && takes_stdin(&action) {
+        let message = "stdin has the targets, and cannot be the command's input, too";
+        return Err(Failure::usage(message).hint("put one of them into a file: @file:PATH"));
+    }
     // Targets that cannot be used are the request's to refuse: it records that.
-    let total = pattern.resolve(&crate::orchestrator::Names(&config.inventory));
+    let total = selection.resolve(&config.inventory.targets());
     let total = total.map_or(0, |hosts| hosts.len());
     let grace = args.grace.unwrap_or(config.remote_execution.grace);
     let moves_files = matches!(action, Action::Transfer(_));
     let overrides = ssh.overrides()?;
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
-    let request = orchestrator.on(pattern.clone()).action(action);
+    let request = orchestrator.select(selection.clone()).action(action);
     let request = args.apply(output.apply(request), total);
     if args.dry_run {
         return dry_run(&request.plan()?);
@@ -102,7 +100,7 @@ fn carry_out(
         let done = async {
             let handle = request.start()?;
             let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
-            let single = pattern.is_single_literal();
+            let single = selection.hosts().is_single_literal();
             let view = output.view(context, single, grace, rerun(&args.targets));
             let results = follow(handle, view).await?;
             // Files have no exit code of their own to give.
@@ -140,10 +138,13 @@ impl RequestArgs {
     }
 }
 
-fn list_hosts(config: &Config, pattern: &HostPattern) -> Result<u8, Failure> {
-    let hosts = crate::orchestrator::resolve(&config.inventory, pattern)?;
-    print(|out| Ok(hosts.iter().try_for_each(|vm| writeln!(out, "{vm}"))?))?;
-    Ok(0)
+fn takes_stdin(action: &Action) -> bool {
+    let stdin = match action {
+        Action::Command(command) => &command.stdin,
+        Action::Script(script) => &script.settings.stdin,
+        Action::Transfer(_) => return false,
+    };
+    matches!(stdin, Stdin::Inherit)
 }
 
 fn dry_run(plan: &Plan) -> Result<u8, Failure> {

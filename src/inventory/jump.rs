@@ -115,7 +115,7 @@ pub(super) fn check(hosts: &[Host], index: &HashMap<VmId, usize>) -> Result<(), 
 
 /// The first circle in a graph, found depth first with a stack of our own: a
 /// chain may be as long as the inventory.
-fn find_circle(next: &[Vec<usize>]) -> Option<Vec<usize>> {
+pub(super) fn find_circle(next: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut finished = vec![false; next.len()];
     let mut on_path = vec![false; next.len()];
     for start in 0..next.len() {
@@ -173,7 +173,7 @@ fn split_port(place: &str) -> Option<(&str, u16)> {
 }
 
 /// Whether this can be an IPv4 or IPv6 address (with a zone) or a host name.
-pub(super) fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let (address, zone) = text.split_once('%').unwrap_or((text, "eth0"));
     if address.parse::<std::net::Ipv6Addr>().is_ok() {
         return !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');

@@ -14,12 +14,16 @@ mod jump;
 mod pin;
 mod read;
 mod select;
+mod targets;
 
 pub use crate::yaml::Location;
 pub use host::{Host, Os};
+#[cfg(feature = "cli")]
+pub(crate) use jump::is_address;
 pub use jump::{InvalidJump, Jump, JumpError};
 pub use pin::InvalidPin;
 pub use select::SelectError;
+pub use targets::{GroupError, Targets};
 
 /// All hosts and groups, in the order of the file.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,14 @@ pub enum InvalidInventory {
     /// Two hosts have the same id.
     #[error("vm_id {0} is given twice")]
     DuplicateHost(VmId),
+    /// What a group stands for cannot be known.
+    #[error("the group {name}: {error}")]
+    Group {
+        /// The group.
+        name: String,
+        /// What is wrong with it.
+        error: GroupError,
+    },
     /// A host cannot be reached the way it says.
     #[error("vm_id {host}: proxy_jump: {error}")]
     Jump {
@@ -65,11 +77,16 @@ impl Inventory {
     /// An inventory made in code.
     ///
     /// # Errors
-    /// If an id or a group's name is given twice, or a `proxy_jump` names an
-    /// unknown host or leads in a circle.
+    /// If an id or a group's name is given twice, a group's expression cannot be
+    /// read, or a `proxy_jump` or a group names an unknown one or leads in a
+    /// circle.
     pub fn new(hosts: Vec<Host>, groups: Vec<Group>) -> Result<Self, InvalidInventory> {
         let inventory = Self::index(hosts, groups)?;
         inventory.check_jumps()?;
+        targets::check(&inventory.groups).map_err(|(at, error)| InvalidInventory::Group {
+            name: inventory.groups[at].name.clone(),
+            error,
+        })?;
         Ok(inventory)
     }
 

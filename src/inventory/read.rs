@@ -1,10 +1,12 @@
 //! From `vms:` and `groups:` to an inventory.
 
+use std::fmt::Display;
+
 use super::host::{Host, Os};
 use super::jump::{Jump, is_address};
-use super::{Group, InvalidInventory, Inventory, pin};
+use super::{Group, InvalidInventory, Inventory, pin, targets};
 use crate::ids::VmId;
-use crate::yaml::{Diagnostic, Document, Key, Value, Warnings};
+use crate::yaml::{Diagnostic, Document, Key, Position, Value, Warnings};
 
 impl Inventory {
     /// Reads the values of `vms` and `groups`. Keys that mean nothing become
@@ -24,9 +26,17 @@ impl Inventory {
             }
         }
         let groups = groups.map(read_groups).transpose()?.unwrap_or_default();
+        let (groups, places): (Vec<Group>, Vec<Position>) = groups.into_iter().unzip();
         let mut inventory = Self::index(hosts, groups)
             .map_err(|error| document.root().diagnostic(&error.to_string()))?;
         inventory.check_jumps().map_err(|error| inventory.locate(document, &error))?;
+        let in_group = |at: usize, message: &dyn Display| {
+            document.diagnostic(places[at], format!("{}: {message}", inventory.groups[at].name))
+        };
+        targets::check(&inventory.groups).map_err(|(at, error)| in_group(at, &error))?;
+        let strangers = targets::strangers(&inventory);
+        let strangers = strangers.into_iter().map(|(at, error)| in_group(at, &error));
+        warnings.extend(strangers);
         inventory.file = Some(document.name());
         Ok(inventory)
     }
@@ -128,20 +138,27 @@ fn read_pins(value: Value<'_>) -> Result<Vec<String>, Diagnostic> {
     value.one_or_many()?.iter().map(read).collect()
 }
 
-fn read_groups(value: Value<'_>) -> Result<Vec<Group>, Diagnostic> {
+fn read_groups(value: Value<'_>) -> Result<Vec<(Group, Position)>, Diagnostic> {
     value.section()?.entries().map(|(key, value)| read_group(&key, value)).collect()
 }
 
 /// Several expressions are united, as commas unite the parts of one.
-fn read_group(key: &Key<'_>, value: Value<'_>) -> Result<Group, Diagnostic> {
+fn read_group(key: &Key<'_>, value: Value<'_>) -> Result<(Group, Position), Diagnostic> {
     let name = key.text();
     if name.parse::<VmId>().is_err() {
         return Err(key.diagnostic(format!("`{name}` is not a valid name for a group")));
     }
-    let parts: Vec<_> = value.one_or_many()?.iter().map(Value::word).collect::<Result<_, _>>()?;
+    let items = value.one_or_many()?;
+    let parts: Vec<_> = items.iter().map(Value::word).collect::<Result<_, _>>()?;
     if parts.is_empty() {
         return Err(value.unexpected("an expression that names hosts"));
     }
+    // Operators work from left to right: a later one would touch the items before it.
+    let later = items.iter().zip(&parts).skip(1);
+    if let Some((item, _)) = later.into_iter().find(|(_, part)| part.contains(['!', '&', '^'])) {
+        let message = "a later item cannot have ! & or ^: make it a group of its own";
+        return Err(item.diagnostic(message));
+    }
     let location = Some(value.location());
-    Ok(Group { name: name.into(), expression: parts.join(","), location })
+    Ok((Group { name: name.into(), expression: parts.join(","), location }, value.position()))
 }

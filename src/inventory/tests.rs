@@ -85,6 +85,16 @@ fn refusals() {
             "1:30: vm_id a: proxy_jump: leads in a circle: a -> a",
         ),
         ("groups: {'a b': x}", "1:10: `a b` is not a valid name for a group"),
+        ("groups: {web: 'vm[2-1]'}", "1:15: web: \"2-1\" in @web, character 4: the range ends"),
+        ("groups: {web: '@wbe', wbb: vm}", "1:15: web: there is no group @wbe; did you mean @web?"),
+        (
+            "groups: {a: '@b', b: 'x,@a'}",
+            "1:13: a: the groups name each other in a circle: @a -> @b",
+        ),
+        ("groups: {a: '@a'}", "1:13: a: the groups name each other in a circle: @a -> @a"),
+        ("groups: {failed: vm}", "1:18: failed: @failed stands for the hosts of an earlier run"),
+        ("groups: {a: 'x,@file:h'}", "1:13: a: \"@file:h\" in @a, character 3: a group is made"),
+        ("groups: {a: [x, 'y!z']}", "1:17: a: a later item cannot have ! & or ^"),
         ("groups: {web: }", "1:13: web: expected text or a list, found nothing"),
         ("groups: {web: []}", "1:15: web: expected an expression"),
     ] {
@@ -205,4 +215,32 @@ fn a_hundred_thousand_hosts() {
     let last = inventory.require(&id("vm099999")).unwrap();
     assert_eq!(last.proxy_jump, [Jump::Vm(id("vm099998"))]);
     assert_eq!(last.address, "10.1.149.249");
+}
+
+#[test]
+fn a_group_with_unknown_hosts_is_a_warning() {
+    let (_, warnings) = read("vms: {vm1: {ip: h}}\ngroups: {a: 'vm[1-3]', b: vm1}").unwrap();
+    assert_eq!(warnings, ["2:13: a: vm_id vm2 not found in config; did you mean vm1?"]);
+}
+
+#[test]
+fn groups_tags_and_all_select_what_is_allowed() {
+    let (inventory, _) = read(
+        "vms:\n  a1: {ip: h, tags: [x]}\n  a2: {ip: h, tags: [x, y], enabled: no}\n  b1: {ip: h}\n\
+         groups: {a: 'a[1-2]', b: '@a,b1'}",
+    )
+    .unwrap();
+    let check = |pattern: &str, allowed: &str, all: &str| {
+        let pattern: crate::nodeset::HostPattern = pattern.parse().unwrap();
+        let fold =
+            |set: Result<crate::nodeset::NodeSet, _>| set.map_or("-".into(), |set| set.fold());
+        assert_eq!(fold(pattern.resolve(&inventory.targets())), allowed, "{pattern}");
+        assert_eq!(fold(pattern.resolve(&inventory.targets_if_allowed())), all, "{pattern}");
+    };
+    check("all", "a1,b1", "a[1-2],b1");
+    check("@b", "a1,b1", "a[1-2],b1");
+    check("tag=x", "a1", "a[1-2]");
+    check("tag=y", "-", "a2");
+    check("a*", "a1", "a[1-2]");
+    check("a[1-2]", "a[1-2]", "a[1-2]");
 }

@@ -1,52 +1,40 @@
-//! What stands between brackets: `01-20,33,0-10/2`.
+//! One piece of what stands between brackets: `01-20`, `33`, `0-10/2`.
 
-use super::fold::DIGITS_MAX;
-use super::pattern::{PatternError, Problem};
+use super::problem::Problem;
 
-/// One range: `first`, `first + step`, … up to `last`.
+/// The longest number that is read and folded; longer ones stay part of the name.
+pub(super) const DIGITS_MAX: usize = 38;
+
+/// `first`, `first + step`, … up to `last`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range {
-    first: u64,
-    last: u64,
-    step: u64,
+    first: u128,
+    last: u128,
+    step: u128,
     /// Zero-padded to this many digits; 0 means as many as the number has.
     width: usize,
 }
 
 impl Range {
-    /// Reads the inside of one pair of brackets, of which `at` is the first
-    /// character's position. `after_digit` says that a digit stands before them.
-    pub(super) fn parse_list(
-        text: &str,
-        at: usize,
-        after_digit: bool,
-    ) -> Result<Vec<Self>, PatternError> {
-        let mut ranges = Vec::new();
-        let mut start = at;
-        for piece in text.split(',') {
-            let range = Self::parse(piece, after_digit);
-            ranges.push(range.map_err(|problem| PatternError::new(problem, piece, start))?);
-            start += piece.chars().count() + 1;
-        }
-        Ok(ranges)
-    }
-
-    fn parse(piece: &str, after_digit: bool) -> Result<Self, Problem> {
+    pub(super) fn parse(piece: &str) -> Result<Self, Problem> {
         if piece.trim().is_empty() {
             return Err(Problem::EmptyRange);
         }
+        if piece.trim().starts_with('!') {
+            return Err(Problem::NegatedRange);
+        }
         let (ends, step) = match piece.split_once('/') {
-            Some((ends, step)) => (ends, Some(step)),
-            None => (piece, None),
+            Some((ends, step)) => (ends, number(step)?.0),
+            None => (piece, 1),
         };
         let Some((first, last)) = ends.split_once('-') else {
-            if step.is_some() {
-                return Err(Problem::StepWithoutRange);
-            }
             let (value, length) = number(ends)?;
-            return Ok(Self { first: value, last: value, step: 1, width: length });
+            return match step {
+                0 => Err(Problem::StepZero),
+                1 => Ok(Self { first: value, last: value, step: 1, width: length }),
+                _ => Err(Problem::StepWithoutRange),
+            };
         };
-        let step = step.map_or(Ok(1), |step| number(step).map(|(value, _)| value))?;
         let ((first, first_length), (last, last_length)) = (number(first)?, number(last)?);
         let same_length = first_length == last_length;
         let padded = is_padded(first, first_length) || is_padded(last, last_length);
@@ -56,32 +44,46 @@ impl Range {
             Err(Problem::MixedPadding)
         } else if first > last {
             Err(Problem::Reversed)
-        } else if after_digit && !same_length {
-            Err(Problem::Ambiguous)
         } else {
             Ok(Self { first, last, step, width: if same_length { first_length } else { 0 } })
         }
     }
 
     /// How many numbers it stands for.
-    pub(super) fn count(&self) -> u64 {
-        (self.last - self.first) / self.step + 1
+    pub(super) fn count(&self) -> u128 {
+        ((self.last - self.first) / self.step).saturating_add(1)
     }
 
-    /// The numbers as text, with their padding.
-    pub(super) fn expand(&self) -> impl Iterator<Item = String> {
-        let (first, step, width) = (self.first, self.step, self.width);
-        (0..self.count()).map(move |n| format!("{:0width$}", first + n * step))
+    /// One of the numbers as text, with its padding; `number` is below the count.
+    pub(super) fn nth(&self, number: u128) -> String {
+        format!("{:0width$}", self.first + number * self.step, width = self.width)
     }
 
     /// The longest of the numbers as text.
     pub(super) fn longest(&self) -> String {
         format!("{:0width$}", self.last, width = self.width)
     }
+
+    /// Whether the numbers of these ranges go on where they get a digit longer:
+    /// from 9 to 10, from 99 to 100.
+    pub(super) fn grow(ranges: &[Self]) -> bool {
+        let powers = (1..DIGITS_MAX).map(|digits| (digits, 10u128.pow(digits as u32)));
+        powers.into_iter().any(|(digits, power)| {
+            ranges.iter().any(|range| range.has(power - 1, digits))
+                && ranges.iter().any(|range| range.has(power, digits + 1))
+        })
+    }
+
+    /// Whether `value` is one of the numbers, written without padding.
+    fn has(&self, value: u128, digits: usize) -> bool {
+        (self.first..=self.last).contains(&value)
+            && (value - self.first).is_multiple_of(self.step)
+            && self.width <= digits
+    }
 }
 
 /// The value of a number and how many digits it is written with.
-fn number(text: &str) -> Result<(u64, usize), Problem> {
+fn number(text: &str) -> Result<(u128, usize), Problem> {
     let digits = text.trim();
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Problem::NotANumber);
@@ -94,6 +96,6 @@ fn number(text: &str) -> Result<(u64, usize), Problem> {
 }
 
 /// Whether `value` needs fewer than the `length` digits it was written with.
-fn is_padded(value: u64, length: usize) -> bool {
+fn is_padded(value: u128, length: usize) -> bool {
     length > value.checked_ilog10().unwrap_or(0) as usize + 1
 }

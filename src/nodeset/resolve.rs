@@ -1,9 +1,18 @@
 //! From a pattern to the hosts that exist.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::glob;
+use super::name::Name;
+use super::pattern::{HostPattern, Term, TermKind};
+use super::problem::{PatternError, Place};
+use super::scan::Operator;
+use super::set::{NodeSet, Ordered};
 use crate::ids::VmId;
 
-use super::pattern::{HostPattern, Part, Term, TermKind};
-use super::set::NodeSet;
+/// How deep groups may be nested.
+const GROUP_DEPTH_MAX: usize = 64;
 
 /// The hosts that exist, as far as a pattern needs to know them.
 pub trait Known {
@@ -13,309 +22,292 @@ pub trait Known {
     /// Whether there is such a host, whether or not `all` selects it.
     fn contains(&self, id: &VmId) -> bool;
 
+    /// Whether groups, tags and earlier results may select this host: whether
+    /// `all` does.
+    fn selects(&self, id: &VmId) -> bool;
+
+    /// The expression of the group with this name.
+    fn group(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+
+    /// The hosts with this tag, as far as `all` selects them; `None` if no host
+    /// at all has it.
+    fn tagged(&self, tag: &str) -> Option<Vec<VmId>> {
+        let _ = tag;
+        None
+    }
+
     /// The existing name most like `name`, if one is like it.
-    fn nearest(&self, name: &str) -> Option<String>;
+    fn nearest(&self, kind: NameKind, name: &str) -> Option<String> {
+        let _ = (kind, name);
+        None
+    }
+}
+
+/// What a name names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A host, `vm01`.
+    Host,
+    /// A group, `@web`.
+    Group,
+    /// A tag, `tag=prod`.
+    Tag,
 }
 
 /// Why a well-formed pattern names no usable set of hosts.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ResolveError {
     /// The pattern selects no host.
-    #[error("{pattern:?} selects no host")]
+    #[error("{pattern} selects no host")]
     Empty {
-        /// The pattern.
+        /// The pattern, in quotes, and what was taken from it.
         pattern: String,
     },
+    /// Groups name each other in a circle.
+    #[error("the groups name each other in a circle: {}", .0.join(" -> "))]
+    GroupCircle(Vec<String>),
+    /// Groups name each other too often.
+    #[error("the groups are nested more than {GROUP_DEPTH_MAX} deep, at {0}")]
+    GroupDepth(String),
+    /// The expression of a group cannot be read.
+    #[error(transparent)]
+    Syntax(#[from] PatternError),
     /// Hosts are named that do not exist.
-    #[error("{}", unknown(.name, *.others, .piece, *.at))]
+    #[error("{}", unknown(.name, *.others, .place))]
     Unknown {
         /// The first such name.
         name: VmId,
         /// How many other such names the pattern has.
         others: usize,
         /// The piece of the pattern that holds `name`.
-        piece: String,
-        /// Position of the piece's first character in the pattern, counted from 1.
-        at: usize,
+        place: Box<Place>,
         /// The existing name most like `name`.
         nearest: Option<String>,
     },
+    /// There is no such group.
+    #[error("there is no group {name} ({place})")]
+    UnknownGroup {
+        /// The name, without `@`.
+        name: String,
+        /// Where it is named.
+        place: Box<Place>,
+        /// The existing name most like `name`.
+        nearest: Option<String>,
+    },
+    /// No host has such a tag.
+    #[error("no host has the tag {name} ({place})")]
+    UnknownTag {
+        /// The tag.
+        name: String,
+        /// Where it is named.
+        place: Box<Place>,
+        /// The existing tag most like `name`.
+        nearest: Option<String>,
+    },
+    /// A list or an earlier result was not read; see [`HostPattern::settle`].
+    #[error("{0}: nothing was read from there")]
+    Unread(Box<Place>),
+}
+
+impl ResolveError {
+    /// The piece of the expression that is to blame, if it is one.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax(error) => Some(&error.place),
+            Self::Unknown { place, .. }
+            | Self::UnknownGroup { place, .. }
+            | Self::UnknownTag { place, .. }
+            | Self::Unread(place) => Some(place),
+            Self::Empty { .. } | Self::GroupCircle(_) | Self::GroupDepth(_) => None,
+        }
+    }
+
+    /// What was probably meant.
+    pub fn nearest(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { nearest, .. }
+            | Self::UnknownGroup { nearest, .. }
+            | Self::UnknownTag { nearest, .. } => nearest.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl HostPattern {
     /// The hosts that the pattern names, in the order in which it names them.
     ///
-    /// Fails when it names a host that is not known, or none at all.
+    /// # Errors
+    /// It names something that is not known, be it only to take it away, or no
+    /// host at all.
     pub fn resolve(&self, known: &dyn Known) -> Result<NodeSet, ResolveError> {
-        let mut ids = Vec::new();
-        let mut unknown: Option<(VmId, &Term)> = None;
-        let mut others = 0;
-        for term in &self.terms {
-            for id in term.expand(known) {
-                if known.contains(&id) {
-                    ids.push(id);
-                } else if unknown.is_none() {
-                    unknown = Some((id, term));
-                } else {
-                    others += 1;
+        let set = self.resolve_any(known)?;
+        if set.is_empty() {
+            return Err(ResolveError::Empty { pattern: format!("{:?}", self.as_str()) });
+        }
+        Ok(set)
+    }
+
+    /// As [`resolve`](Self::resolve), but no host is fine, too.
+    pub(super) fn resolve_any(&self, known: &dyn Known) -> Result<NodeSet, ResolveError> {
+        let mut resolver =
+            Resolver { known, groups: HashMap::new(), chain: Vec::new(), unknown: None };
+        let set = resolver.pattern(self)?;
+        match resolver.unknown {
+            None => Ok(set.into()),
+            Some(Unknown { name, others, place }) => {
+                let nearest = known.nearest(NameKind::Host, name.as_str());
+                Err(ResolveError::Unknown { name, others, place, nearest })
+            }
+        }
+    }
+}
+
+struct Resolver<'k> {
+    known: &'k dyn Known,
+    /// Each group is resolved once, however often it is named.
+    groups: HashMap<String, Rc<[VmId]>>,
+    /// The groups being resolved, the outermost first.
+    chain: Vec<String>,
+    unknown: Option<Unknown>,
+}
+
+/// The first name that is not known, and how many more there are.
+struct Unknown {
+    name: VmId,
+    others: usize,
+    place: Box<Place>,
+}
+
+impl Resolver<'_> {
+    fn pattern(&mut self, pattern: &HostPattern) -> Result<Ordered, ResolveError> {
+        let mut set = Ordered::default();
+        for term in &pattern.terms {
+            let hosts = self.term(pattern, term)?;
+            match term.operator {
+                Operator::Union => hosts.into_iter().for_each(|id| set.insert(id)),
+                Operator::Minus => hosts.iter().for_each(|id| set.remove(id)),
+                Operator::And => set.keep(&hosts.into_iter().collect()),
+                // Named twice is still named once.
+                Operator::Xor => {
+                    let hosts: NodeSet = hosts.into_iter().collect();
+                    hosts.into_iter().for_each(|id| set.toggle(id));
                 }
             }
         }
-        if let Some((name, term)) = unknown {
-            let nearest = known.nearest(name.as_str());
-            let (piece, at) = (term.text.clone(), term.at);
-            return Err(ResolveError::Unknown { name, others, piece, at, nearest });
-        }
-        if ids.is_empty() {
-            return Err(ResolveError::Empty { pattern: self.as_str().to_owned() });
-        }
-        Ok(ids.into_iter().collect())
+        Ok(set)
     }
-}
 
-impl Term {
-    fn expand(&self, known: &dyn Known) -> Vec<VmId> {
-        let parts = match &self.kind {
-            TermKind::All => return known.all(),
-            TermKind::Names(parts) => parts,
+    fn term(&mut self, pattern: &HostPattern, term: &Term) -> Result<Vec<VmId>, ResolveError> {
+        match &term.kind {
+            TermKind::All => Ok(self.known.all()),
+            TermKind::Globs(name) => Ok(self.globs(name)),
+            TermKind::Groups(name) => {
+                let mut hosts = Vec::new();
+                for name in name.expand() {
+                    hosts.extend_from_slice(&self.group(name, || pattern.place(term))?);
+                }
+                Ok(hosts)
+            }
+            TermKind::List(lines) => {
+                let mut hosts = Vec::new();
+                for line in lines {
+                    hosts.extend(NodeSet::from(self.pattern(line)?));
+                }
+                Ok(hosts)
+            }
+            TermKind::Names(name) => {
+                // Every name was found to be an id when the pattern was read.
+                let names = name.expand().filter_map(|name| name.parse().ok());
+                Ok(self.existing(names, || pattern.place(term)))
+            }
+            TermKind::Past(hosts) => {
+                let hosts = self.existing(hosts.iter().cloned(), || pattern.place(term));
+                Ok(hosts.into_iter().filter(|id| self.known.selects(id)).collect())
+            }
+            TermKind::Tags(name) => self.tags(name, || pattern.place(term)),
+            TermKind::Unread(_) => Err(ResolveError::Unread(pattern.place(term))),
+        }
+    }
+
+    /// Those that exist; the others are remembered.
+    fn existing(
+        &mut self,
+        names: impl Iterator<Item = VmId>,
+        place: impl Fn() -> Box<Place>,
+    ) -> Vec<VmId> {
+        let mut hosts = Vec::new();
+        for name in names {
+            if self.known.contains(&name) {
+                hosts.push(name);
+            } else if let Some(unknown) = &mut self.unknown {
+                unknown.others += 1;
+            } else {
+                self.unknown = Some(Unknown { name, others: 0, place: place() });
+            }
+        }
+        hosts
+    }
+
+    fn globs(&self, name: &Name) -> Vec<VmId> {
+        let mut hosts = self.known.all();
+        let globs: Vec<String> = name.expand().collect();
+        hosts.retain(|id| globs.iter().any(|glob| glob::matches(glob, id.as_str())));
+        hosts
+    }
+
+    fn tags(&self, name: &Name, place: impl Fn() -> Box<Place>) -> Result<Vec<VmId>, ResolveError> {
+        let mut hosts = Vec::new();
+        for tag in name.expand() {
+            match self.known.tagged(&tag) {
+                Some(tagged) => hosts.extend(tagged),
+                None => {
+                    let nearest = self.known.nearest(NameKind::Tag, &tag);
+                    return Err(ResolveError::UnknownTag { name: tag, place: place(), nearest });
+                }
+            }
+        }
+        Ok(hosts)
+    }
+
+    fn group(
+        &mut self,
+        name: String,
+        place: impl Fn() -> Box<Place>,
+    ) -> Result<Rc<[VmId]>, ResolveError> {
+        if let Some(hosts) = self.groups.get(&name) {
+            return Ok(Rc::clone(hosts));
+        }
+        if let Some(start) = self.chain.iter().position(|outer| *outer == name) {
+            let chain = self.chain[start..].iter().chain([&name]);
+            return Err(ResolveError::GroupCircle(chain.map(|name| format!("@{name}")).collect()));
+        }
+        if self.chain.len() >= GROUP_DEPTH_MAX {
+            return Err(ResolveError::GroupDepth(format!("@{name}")));
+        }
+        let Some(expression) = self.known.group(&name) else {
+            let nearest = self.known.nearest(NameKind::Group, &name);
+            return Err(ResolveError::UnknownGroup { name, place: place(), nearest });
         };
-        let names = parts.iter().fold(vec![String::new()], |names, part| match part {
-            Part::Literal(literal) => names.into_iter().map(|name| name + literal).collect(),
-            Part::Ranges(ranges) => names
-                .iter()
-                .flat_map(|name| {
-                    ranges
-                        .iter()
-                        .flat_map(|range| range.expand())
-                        .map(move |number| format!("{name}{number}"))
-                })
-                .collect(),
-        });
-        // Every name was found to be an id when the pattern was read.
-        names.iter().filter_map(|name| name.parse().ok()).collect()
+        let pattern = HostPattern::from_origin(&expression, format!("@{name}"))?;
+        self.chain.push(name.clone());
+        let mut hosts: Vec<VmId> = NodeSet::from(self.pattern(&pattern)?).into_iter().collect();
+        self.chain.pop();
+        hosts.retain(|id| self.known.selects(id));
+        let hosts: Rc<[VmId]> = hosts.into();
+        self.groups.insert(name, Rc::clone(&hosts));
+        Ok(hosts)
     }
 }
 
-fn unknown(name: &VmId, others: usize, piece: &str, at: usize) -> String {
-    let place = match piece == name.as_str() {
-        true => String::new(),
-        false => format!(" ({piece:?}, character {at} of the targets)"),
-    };
+fn unknown(name: &VmId, others: usize, place: &Place) -> String {
+    let plain = place.piece == name.as_str() && place.origin.is_none();
+    let place = if plain { String::new() } else { format!(" ({place})") };
     match others {
         0 => format!("vm_id {name} not found in config{place}"),
         1 => format!("vm_id {name} and 1 other not found in config{place}"),
         _ => format!("vm_id {name} and {others} others not found in config{place}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::nodeset::PatternError;
-
-    /// Any name exists, but those that begin with `no`; `all` is two hosts.
-    struct Any;
-
-    impl Known for Any {
-        fn all(&self) -> Vec<VmId> {
-            vec!["vm01".parse().unwrap(), "db".parse().unwrap()]
-        }
-
-        fn contains(&self, id: &VmId) -> bool {
-            !id.as_str().starts_with("no")
-        }
-
-        fn nearest(&self, name: &str) -> Option<String> {
-            (name == "nod").then(|| "node".into())
-        }
-    }
-
-    struct Nothing;
-
-    impl Known for Nothing {
-        fn all(&self) -> Vec<VmId> {
-            Vec::new()
-        }
-
-        fn contains(&self, _: &VmId) -> bool {
-            false
-        }
-
-        fn nearest(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
-
-    fn resolve(pattern: &str) -> NodeSet {
-        pattern.parse::<HostPattern>().unwrap().resolve(&Any).unwrap()
-    }
-
-    #[track_caller]
-    fn check(pattern: &str, expected: &str) {
-        let names: Vec<String> = resolve(pattern).iter().map(VmId::to_string).collect();
-        assert_eq!(names.join(" "), expected, "{pattern}");
-    }
-
-    #[track_caller]
-    fn refused(pattern: &str, piece: &str, at: usize, message: &str) {
-        let error: PatternError = pattern.parse::<HostPattern>().unwrap_err();
-        assert_eq!((error.piece.as_str(), error.at), (piece, at), "{pattern}: {error}");
-        assert!(error.to_string().contains(message), "{pattern}: {error}");
-    }
-
-    #[test]
-    fn names_and_unions_keep_their_order() {
-        check("vm01", "vm01");
-        check("web,vm01, db ,vm01", "web vm01 db");
-        check("all", "vm01 db");
-        check("db,all", "db vm01");
-        check("all-in-one", "all-in-one");
-    }
-
-    // What ClusterShell 1.10 answers to the same expressions.
-    #[test]
-    fn ranges_mean_what_clustershell_says() {
-        check("vm[01-03,33]", "vm01 vm02 vm03 vm33");
-        check("n[9-11]", "n9 n10 n11");
-        check("n[09-10]", "n09 n10");
-        check("n[00-03]", "n00 n01 n02 n03");
-        check("n[098-101]", "n098 n099 n100 n101");
-        check("n[1,01,001]", "n1 n01 n001");
-        check("n[0-10/3]", "n0 n3 n6 n9");
-        check("n[01-10/3]", "n01 n04 n07 n10");
-        check("n[1-9/02]", "n1 n3 n5 n7 n9");
-        check("n[1-3,2-5]", "n1 n2 n3 n4 n5");
-        check("rack[1-2]-n[1-2]", "rack1-n1 rack1-n2 rack2-n1 rack2-n2");
-        check("n[1-2]x", "n1x n2x");
-        check("n[2-3]4", "n24 n34");
-        check("n[08-11]5", "n085 n095 n105 n115");
-        check("n01[2-3]", "n012 n013");
-        check("n0[1-3]", "n01 n02 n03");
-        check("n[1-2]-1[3-4]", "n1-13 n1-14 n2-13 n2-14");
-        check("[1-3]", "1 2 3");
-        check("n[1 - 3]", "n1 n2 n3");
-        check("n[00]", "n00");
-    }
-
-    #[test]
-    fn errors_name_the_piece_and_its_place() {
-        refused("", "", 1, "no host is named");
-        refused("vm01,,vm02", "", 6, "no host is named");
-        refused("vm01, ", " ", 6, "no host is named");
-        refused("vm01,n[5-1]", "5-1", 8, "ends before it begins");
-        refused("n[1,5-1]", "5-1", 5, "ends before it begins");
-        refused("n[1-010]", "1-010", 3, "zero-padded");
-        refused("n[001-10]", "001-10", 3, "zero-padded");
-        refused("n[]", "", 3, "range is empty");
-        refused("n[1,]", "", 5, "range is empty");
-        refused("n[1-]", "1-", 3, "numbers");
-        refused("n[a-b]", "a-b", 3, "numbers");
-        refused("n[-1]", "-1", 3, "numbers");
-        refused("n[+1]", "+1", 3, "numbers");
-        refused("n[1-2-3]", "1-2-3", 3, "numbers");
-        refused("n[1/2/3]", "1/2/3", 3, "step needs a range");
-        refused("n[0-9/0]", "0-9/0", 3, "at least 1");
-        refused("n[5/2]", "5/2", 3, "needs a range");
-        refused("n[1-9999999999999999999]", "1-9999999999999999999", 3, "too long");
-        refused("n[1-2][3-4]", "[3-4]", 7, "two brackets");
-        refused("n[1]1[1]", "[1]", 6, "two brackets");
-        refused("n1[9-10]", "9-10", 4, "same length");
-        refused("web,n[1", "[1", 6, "not closed");
-        refused("web,n1]", "n1]", 5, "not opened");
-        refused("n[[1]]", "n[[1]]", 1, "not opened");
-        refused("vm 1", "vm 1", 1, "no host has such a name");
-        refused("é,n[5-1]", "é", 1, "no host has such a name");
-        refused("n[1-3]é", "n[1-3]é", 1, "no host has such a name");
-        refused(
-            &format!("{}[1-100]", "x".repeat(126)),
-            &format!("{}[1-100]", "x".repeat(126)),
-            1,
-            "128",
-        );
-    }
-
-    #[test]
-    fn later_forms_are_named() {
-        for (pattern, piece, at) in [
-            ("vm01,@web", "@web", 6),
-            ("@file:hosts.txt", "@file:hosts.txt", 1),
-            ("-", "-", 1),
-            ("tag=prod", "tag=prod", 1),
-            ("web*", "web*", 1),
-            ("web?", "web?", 1),
-            ("vm[01-03]!vm02", "!vm02", 10),
-            ("@a&@b", "&@b", 3),
-            ("a^b", "^b", 2),
-        ] {
-            refused(pattern, piece, at, "not supported yet");
-        }
-    }
-
-    #[test]
-    fn expansion_is_bounded_before_it_happens() {
-        check(
-            "vm[1-100000]",
-            &(1..=100_000).map(|n| format!("vm{n}")).collect::<Vec<_>>().join(" "),
-        );
-        refused(
-            "vm[0-999999999]",
-            "vm[0-999999999]",
-            1,
-            "1000000000 hosts, and the limit is 100000",
-        );
-        refused("a,vm[1-100000]", "vm[1-100000]", 3, "100001 hosts");
-        let wide = "a[0-999999999999999999]-".repeat(6);
-        refused(&format!("a,{wide}"), &wide, 3, "hosts, and the limit");
-    }
-
-    #[test]
-    fn unknown_names_and_empty_sets_are_errors() {
-        let error = "vm01,nod".parse::<HostPattern>().unwrap().resolve(&Any).unwrap_err();
-        assert_eq!(error.to_string(), "vm_id nod not found in config");
-        assert!(
-            matches!(error, ResolveError::Unknown { nearest: Some(name), at: 6, .. } if name == "node")
-        );
-        let error = "vm01,no[1-3]".parse::<HostPattern>().unwrap().resolve(&Any).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "vm_id no1 and 2 others not found in config (\"no[1-3]\", character 6 of the targets)"
-        );
-        let error = "all".parse::<HostPattern>().unwrap().resolve(&Nothing).unwrap_err();
-        assert_eq!(error.to_string(), "\"all\" selects no host");
-    }
-
-    #[test]
-    fn only_one_plain_id_is_literal() {
-        let literal = |text: &str| text.parse::<HostPattern>().unwrap().is_single_literal();
-        assert!(literal("vm01") && literal(" vm01 "));
-        for other in ["all", "vm[1]", "[1]", "vm[01-02]", "vm01,vm02", "vm01,vm01"] {
-            assert!(!literal(other), "{other}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn folding_and_expanding_is_identity(
-            names in proptest::collection::vec("[a-c]{0,1}[0-9]{1,3}(-[a-b][0-9]{0,2})?|[a-c]{1,2}", 1..60),
-        ) {
-            let names: NodeSet = names.iter().map(|name| name.parse::<VmId>().unwrap()).collect();
-            let folded = names.fold();
-            let back = resolve(&folded);
-            let set = |names: &NodeSet| names.iter().cloned().collect::<BTreeSet<_>>();
-            prop_assert_eq!(set(&back), set(&names), "{}", &folded);
-            prop_assert_eq!(back.len(), names.len());
-            prop_assert_eq!(back.fold(), folded);
-        }
-
-        #[test]
-        fn no_text_makes_the_parser_fail_badly(text in "[vn0-9a\\[\\]\\-,/ @!é]{0,24}") {
-            if let Ok(pattern) = text.parse::<HostPattern>() {
-                prop_assert!(pattern.resolve(&Any).map_or(0, |set| set.len()) as u64 <= super::super::EXPANSION_MAX);
-            }
-        }
     }
 }

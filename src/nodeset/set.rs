@@ -1,6 +1,6 @@
 //! The resolved set.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::ids::VmId;
@@ -34,8 +34,8 @@ impl NodeSet {
         &self.ids
     }
 
-    /// The short form (`vm[01-19],web01`), sorted, in which runs of the last
-    /// number of a name become ranges. Read as a pattern it names the same hosts.
+    /// The short form (`vm[01-19],web01`), sorted, in which the numbers of
+    /// names become ranges. Read as a pattern it names the same hosts.
     pub fn fold(&self) -> String {
         fold(self.ids.iter().map(VmId::as_str))
     }
@@ -70,5 +70,43 @@ impl<'a> IntoIterator for &'a NodeSet {
 impl fmt::Display for NodeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.fold())
+    }
+}
+
+/// A set being made: it keeps the order, and each change costs the same however
+/// many hosts it has.
+#[derive(Default)]
+pub(super) struct Ordered {
+    slots: Vec<Option<VmId>>,
+    index: HashMap<VmId, usize>,
+}
+
+impl Ordered {
+    pub(super) fn insert(&mut self, id: VmId) {
+        if let std::collections::hash_map::Entry::Vacant(entry) = self.index.entry(id) {
+            self.slots.push(Some(entry.key().clone()));
+            entry.insert(self.slots.len() - 1);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &VmId) {
+        if let Some(slot) = self.index.remove(id) {
+            self.slots[slot] = None;
+        }
+    }
+
+    pub(super) fn toggle(&mut self, id: VmId) {
+        if self.index.contains_key(&id) { self.remove(&id) } else { self.insert(id) }
+    }
+
+    pub(super) fn keep(&mut self, ids: &HashSet<VmId>) {
+        let kept = std::mem::take(self).slots.into_iter().flatten();
+        kept.filter(|id| ids.contains(id)).for_each(|id| self.insert(id));
+    }
+}
+
+impl From<Ordered> for NodeSet {
+    fn from(set: Ordered) -> Self {
+        Self { ids: set.slots.into_iter().flatten().collect() }
     }
 }

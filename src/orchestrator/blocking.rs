@@ -102,6 +102,12 @@ pub struct On {
 }
 
 impl On {
+    /// Excludes, limits and picks, on the one of the async facade.
+    pub fn with(mut self, set: impl FnOnce(super::On) -> super::On) -> Self {
+        self.inner = set(self.inner);
+        self
+    }
+
     /// Asks for a command.
     pub fn command(self, command: Command) -> Request {
         self.action(command)

@@ -20,7 +20,7 @@ use crate::ids::VmId;
 #[cfg(feature = "cli")]
 use crate::inventory::Host;
 use crate::inventory::Inventory;
-use crate::nodeset::HostPattern;
+use crate::nodeset::{HostPattern, Selection};
 use crate::outcome::HostResult;
 use crate::policy::Policy;
 use crate::remote::{Command, Script, Transfer};
@@ -39,8 +39,6 @@ pub use error::{BuildError, HostError, RequestError, RunError};
 pub use keys::{KeyChange, KeyDone, Login};
 #[cfg(feature = "cli")]
 pub(crate) use keys::{key_path, sharing};
-#[cfg(feature = "cli")]
-pub(crate) use request::Names;
 pub(crate) use request::resolve;
 pub use request::{On, Report, Request};
 pub use trust::{Consent, ShownKey, TrustError};
@@ -175,8 +173,14 @@ impl Orchestrator {
         report.into_single()
     }
 
-    /// Names the hosts of a request.
+    /// Names the hosts of a request. Lists and earlier results in the pattern
+    /// must have been read ([`HostPattern::settle`]).
     pub fn on(&self, hosts: HostPattern) -> On {
+        self.select(hosts.into())
+    }
+
+    /// As [`on`](Self::on), with what is already excluded, limited and picked.
+    pub fn select(&self, hosts: Selection) -> On {
         On::new(self.clone(), hosts)
     }
 

@@ -11,7 +11,7 @@ use super::{HostError, Orchestrator, RequestError, RunError};
 use crate::exec::Limits;
 use crate::ids::{RunId, VmId};
 use crate::inventory::{Inventory, SelectError};
-use crate::nodeset::{HostPattern, Known, NodeSet, ResolveError};
+use crate::nodeset::{HostPattern, NodeSet, ResolveError, Selection};
 use crate::outcome::{HostResult, Status};
 use crate::plan::{Asker, Plan, Target};
 use crate::remote::{Action, Command, Direction, Script, ScriptSource, Stdin, Transfer};
@@ -21,11 +21,11 @@ use crate::run::{Options, RunHandle};
 /// Some hosts, before it is said what is to be done there.
 pub struct On {
     orchestrator: Orchestrator,
-    hosts: HostPattern,
+    hosts: Selection,
 }
 
 impl On {
-    pub(super) fn new(orchestrator: Orchestrator, hosts: HostPattern) -> Self {
+    pub(super) fn new(orchestrator: Orchestrator, hosts: Selection) -> Self {
         Self { orchestrator, hosts }
     }
 
@@ -33,8 +33,24 @@ impl On {
         &self.orchestrator
     }
 
-    pub(super) fn hosts(&self) -> &HostPattern {
+    pub(super) fn hosts(&self) -> &Selection {
         &self.hosts
+    }
+
+    /// Without these hosts.
+    pub fn exclude(self, hosts: HostPattern) -> Self {
+        Self { hosts: self.hosts.exclude(hosts), ..self }
+    }
+
+    /// Only those among these hosts.
+    pub fn limit(self, hosts: HostPattern) -> Self {
+        Self { hosts: self.hosts.limit(hosts), ..self }
+    }
+
+    /// At most `count` of what is left, at random. They are drawn once: a plan
+    /// and the run that follows have the same.
+    pub fn pick(self, count: usize) -> Self {
+        Self { hosts: self.hosts.pick(count), ..self }
     }
 
     /// Asks for a command.
@@ -90,7 +106,7 @@ impl On {
 /// An action for some hosts, with everything that can be set for one request.
 pub struct Request {
     orchestrator: Orchestrator,
-    hosts: HostPattern,
+    hosts: Selection,
     action: Action,
     options: Options,
     asker: Asker,
@@ -194,7 +210,7 @@ impl Request {
                 }
             }
             Action::Transfer(transfer) => {
-                transfer.per_host = !self.hosts.is_single_literal();
+                transfer.per_host = !self.hosts.hosts().is_single_literal();
                 if transfer.direction == Direction::Upload {
                     for path in &transfer.sources {
                         let unreadable = |source| RequestError::Local { path: path.into(), source };
@@ -290,32 +306,14 @@ pub(super) fn refused_host(error: &RequestError) -> Option<&VmId> {
     }
 }
 
-/// The hosts that a pattern names, all of which may be used.
-pub(crate) fn resolve(inventory: &Inventory, hosts: &HostPattern) -> Result<NodeSet, RequestError> {
-    let set = hosts.resolve(&Names(inventory))?;
+/// The hosts that are selected, all of which may be used.
+pub(crate) fn resolve(inventory: &Inventory, hosts: &Selection) -> Result<NodeSet, RequestError> {
+    let set = hosts.resolve(&inventory.targets())?;
     for vm in set.iter() {
         // Named hosts must be usable; `all` names only those that are.
         inventory.require(vm)?;
     }
     Ok(set)
-}
-
-/// The inventory as a pattern sees it.
-pub(crate) struct Names<'a>(pub(crate) &'a Inventory);
-
-impl Known for Names<'_> {
-    fn all(&self) -> Vec<VmId> {
-        self.0.allowed().map(|host| host.id.clone()).collect()
-    }
-
-    fn contains(&self, vm: &VmId) -> bool {
-        self.0.get(vm).is_some()
-    }
-
-    fn nearest(&self, name: &str) -> Option<String> {
-        let names = self.0.iter().map(|host| host.id.as_str());
-        crate::yaml::nearest(name, names).map(str::to_owned)
-    }
 }
 
 /// What became of a run.

@@ -16,6 +16,7 @@ mod keys;
 mod known_hosts;
 mod layers;
 mod library;
+mod nodeset;
 mod report;
 mod script;
 mod sftp;

@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::signals::cancel_on_signal;
 use crate::cli::stdout::is_broken_pipe;
+use crate::cli::targets::{self, TargetArgs};
 use crate::cli::terminal::Terminal;
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status, tally};
@@ -21,9 +22,10 @@ use crate::{On, Overrides};
 /// did not work and what to do.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all
-    #[arg(default_value = "all")]
+    #[arg(default_value = "all", help = targets::HELP)]
     targets: String,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Give up connecting after this long
     #[arg(long, env = "ORCHESTRATOR_CONNECT_TIMEOUT", value_parser = arguments::parse_duration, value_name = "DURATION")]
     connect_timeout: Option<Duration>,
@@ -33,13 +35,17 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let selection = args.narrow.select(&args.targets)?.selection;
     let mut config = context.config()?;
+    targets::note_skipped(context, &config.inventory, &selection);
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &selection);
+    }
     arguments::limit_connecting(&mut config, args.connect_timeout);
     let orchestrator = context.orchestrator(config, Overrides::default(), Vec::new())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        let done = follow(context, args, orchestrator.on(pattern)).await;
+        let done = follow(context, args, orchestrator.select(selection)).await;
         orchestrator.shutdown().await;
         done
     });

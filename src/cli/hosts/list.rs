@@ -3,22 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::RequestError;
-use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::stdout::{print, print_json};
 use crate::cli::table::Table;
+use crate::cli::targets::{self, TargetArgs};
 use crate::config::Config;
 use crate::inventory::Host;
-use crate::orchestrator::Names;
 
 /// List the VMs of the inventory, in its order.
 ///
 /// Without TARGETS every VM is listed, whether it may be used or not.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all (that may be used)
+    #[arg(help = targets::HELP)]
     targets: Option<String>,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Print one JSON document
     #[arg(long, env = "ORCHESTRATOR_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub(super) json: bool,
@@ -26,7 +27,11 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let config = context.config()?;
-    let hosts = select(&config, args.targets.as_deref())?;
+    let hosts = select(context, &config, args)?;
+    if args.narrow.list_hosts {
+        print(|out| Ok(hosts.iter().try_for_each(|host| writeln!(out, "{}", host.id))?))?;
+        return Ok(0);
+    }
     if args.json {
         let hosts: Vec<Value> = hosts.into_iter().map(document).collect();
         print_json(&json!({"v": 1, "hosts": hosts}))?;
@@ -48,11 +53,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
 }
 
 /// The hosts to list: naming one that may not be used is no error here.
-fn select<'a>(config: &'a Config, targets: Option<&str>) -> Result<Vec<&'a Host>, Failure> {
+fn select<'a>(
+    context: &Context,
+    config: &'a Config,
+    args: &Args,
+) -> Result<Vec<&'a Host>, Failure> {
     let inventory = &config.inventory;
-    let Some(targets) = targets else { return Ok(inventory.iter().collect()) };
-    let pattern = arguments::pattern(targets)?;
-    let ids = pattern.resolve(&Names(inventory)).map_err(RequestError::Pattern)?;
+    let targets = match &args.targets {
+        Some(targets) => targets,
+        None if args.narrow.narrow() => "all",
+        None => return Ok(inventory.iter().collect()),
+    };
+    let selection = args.narrow.select(targets)?.selection;
+    targets::note_skipped(context, inventory, &selection);
+    let ids = selection.resolve(&inventory.targets()).map_err(RequestError::Pattern)?;
     Ok(ids.iter().filter_map(|id| inventory.get(id)).collect())
 }
 

@@ -1,6 +1,7 @@
 //! `hosts`: the VMs of the inventory.
 
 mod check;
+mod import;
 mod list;
 mod show;
 mod trust;
@@ -17,6 +18,7 @@ pub(super) enum Command {
     Show(show::Args),
     Check(check::Args),
     Trust(trust::Args),
+    Import(import::Args),
 }
 
 pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
@@ -27,6 +29,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
             check::run(context, &args).map_err(|failure| failure.json(args.json))
         }
         Command::Trust(args) => trust::run(context, args),
+        Command::Import(args) => import::run(context, &args),
     }
 }
 

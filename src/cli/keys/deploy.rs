@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use super::show;
 use crate::Login;
-use crate::cli::arguments::{self, SshArgs, limit_connecting};
+use crate::cli::arguments::{SshArgs, limit_connecting};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::signals::cancel_on_signal;
+use crate::cli::targets::{self, TargetArgs};
 use crate::cli::terminal::Terminal;
 use crate::prompt::Prompter;
 
@@ -25,8 +26,10 @@ const PASSWORD_MAX: u64 = 4096;
 /// (hosts trust): nothing is sent to a host that is not.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all
+    #[arg(help = targets::HELP)]
     targets: String,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Log in by password this once: asked for on the terminal, else the first line of stdin; one password for all the VMs, offered once to each
     #[arg(long, env = "ORCHESTRATOR_ASK_PASS", conflicts_with = "identity", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     ask_pass: bool,
@@ -38,8 +41,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let hosts = args.narrow.select(&args.targets)?.selection;
     let mut config = context.config()?;
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &hosts);
+    }
     limit_connecting(&mut config, args.ssh.connect_timeout);
     // -i is how we log in this once, not the key that is put there.
     let mut overrides = args.ssh.overrides()?;
@@ -57,7 +63,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let done = runtime.block_on(async {
         let cancel = CancellationToken::new();
         let interrupted = cancel_on_signal(cancel.clone(), context.quiet())?;
-        let changes = orchestrator.deploy_keys(&pattern, &login, &cancel).await;
+        let changes = orchestrator.deploy_keys(&hosts, &login, &cancel).await;
         orchestrator.shutdown().await;
         Ok::<_, Failure>((changes?, interrupted))
     });

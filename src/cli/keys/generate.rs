@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::{keys, new_passphrase};
-use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, chain};
 use crate::cli::stdout::print;
 use crate::cli::table::Table;
+use crate::cli::targets::{self, TargetArgs};
 use crate::keys::{Generated, Pair, generate};
 use crate::report::exit::Exit;
 use crate::ssh::key_file;
@@ -19,8 +19,10 @@ use crate::ssh::key_file;
 /// then it is renamed to NAME.backup.TIME. To replace a key that is in use, rotate it.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all
+    #[arg(help = targets::HELP)]
     targets: String,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Make a new key where there is one already, and keep that under another name
     #[arg(long, env = "ORCHESTRATOR_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     force: bool,
@@ -30,9 +32,12 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let hosts = args.narrow.select(&args.targets)?.selection;
     let config = context.config()?;
-    let keys = keys(&config, &pattern)?;
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &hosts);
+    }
+    let keys = keys(&config, &hosts)?;
     let needed = |path: &std::path::PathBuf| args.force || path.symlink_metadata().is_err();
     let passphrase = match keys.iter().any(|(_, path)| needed(path)) {
         true => new_passphrase(context, &config, args.no_passphrase)?,

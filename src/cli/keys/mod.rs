@@ -18,7 +18,7 @@ use super::terminal::Terminal;
 use crate::KeyChange;
 use crate::config::{Config, KeyStorageType};
 use crate::inventory::Host;
-use crate::nodeset::HostPattern;
+use crate::nodeset::Selection;
 use crate::prompt::Prompter;
 use crate::report::exit;
 
@@ -47,11 +47,8 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
 }
 
 /// The VMs that were named, and where the key of each is or would be.
-fn keys<'a>(
-    config: &'a Config,
-    pattern: &HostPattern,
-) -> Result<Vec<(&'a Host, PathBuf)>, Failure> {
-    let hosts = crate::orchestrator::resolve(&config.inventory, pattern)?;
+fn keys<'a>(config: &'a Config, hosts: &Selection) -> Result<Vec<(&'a Host, PathBuf)>, Failure> {
+    let hosts = crate::orchestrator::resolve(&config.inventory, hosts)?;
     let hosts = hosts.iter().filter_map(|vm| config.inventory.get(vm));
     hosts
         .map(|host| match crate::orchestrator::key_path(config, host) {

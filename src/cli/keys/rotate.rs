@@ -11,6 +11,7 @@ use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::signals::cancel_on_signal;
+use crate::cli::targets::{self, TargetArgs};
 
 /// Replace the key of each VM by a new one.
 ///
@@ -19,8 +20,10 @@ use crate::cli::signals::cancel_on_signal;
 /// At every moment the key in its place logs in. If it stops, run it again.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all
+    #[arg(help = targets::HELP)]
     targets: String,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Make keys without a passphrase where key_storage_type asks for one
     #[arg(long, env = "ORCHESTRATOR_NO_PASSPHRASE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_passphrase: bool,
@@ -33,8 +36,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let hosts = args.narrow.select(&args.targets)?.selection;
     let mut config = context.config()?;
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &hosts);
+    }
     arguments::limit_connecting(&mut config, args.connect_timeout);
     let passphrase = new_passphrase(context, &config, args.no_passphrase)?;
     let secrets = passphrase.iter().map(|it| SecretString::from(it.expose_secret())).collect();
@@ -43,7 +49,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let done = runtime.block_on(async {
         let cancel = CancellationToken::new();
         let interrupted = cancel_on_signal(cancel.clone(), context.quiet())?;
-        let changes = orchestrator.rotate_keys(&pattern, passphrase.as_ref(), &cancel).await;
+        let changes = orchestrator.rotate_keys(&hosts, passphrase.as_ref(), &cancel).await;
         orchestrator.shutdown().await;
         Ok::<_, Failure>((changes?, interrupted))
     });

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::keys;
-use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::stdout::{print, print_json};
 use crate::cli::table::Table;
+use crate::cli::targets::{self, TargetArgs};
 use crate::ids::VmId;
 use crate::keys::{KeyState, Verdict, look};
 use crate::report::exit::Exit;
@@ -21,19 +21,23 @@ use crate::report::exit::Exit;
 /// key_rotation_days. Looks at files only; nothing is connected to.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// VM ids, by commas; ranges as vm[01-04]; or all
-    #[arg(default_value = "all")]
+    #[arg(default_value = "all", help = targets::HELP)]
     targets: String,
+    #[command(flatten)]
+    narrow: TargetArgs,
     /// Print one JSON document
     #[arg(long, env = "ORCHESTRATOR_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub(super) json: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let pattern = arguments::pattern(&args.targets)?;
+    let hosts = args.narrow.select(&args.targets)?.selection;
     let config = context.config()?;
+    if args.narrow.list_hosts {
+        return targets::list_hosts(&config, &hosts);
+    }
     let (limit, now) = (config.remote_execution.key_rotation_days, SystemTime::now());
-    let keys = keys(&config, &pattern)?;
+    let keys = keys(&config, &hosts)?;
     let states: Vec<(&VmId, &Path, KeyState)> = keys
         .iter()
         .map(|(host, path)| (&host.id, path.as_path(), look(path, limit, now)))

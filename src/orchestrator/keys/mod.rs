@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ids::{RunId, VmId};
 use crate::inventory::{Host, Inventory};
 use crate::keys::KeyFileError;
-use crate::nodeset::HostPattern;
+use crate::nodeset::Selection;
 use crate::outcome::{Failure, HostResult, Phase, Status};
 use crate::ssh::key_file::PublicLine;
 use crate::ssh::keys::KeyError;
@@ -89,7 +89,7 @@ impl Orchestrator {
     /// without a result, which the next process to open the log closes.
     pub async fn deploy_keys(
         &self,
-        hosts: &HostPattern,
+        hosts: &Selection,
         login: &Login,
         cancel: &CancellationToken,
     ) -> Result<Vec<KeyChange>, RequestError> {
@@ -109,7 +109,7 @@ impl Orchestrator {
     /// As there.
     pub async fn rotate_keys(
         &self,
-        hosts: &HostPattern,
+        hosts: &Selection,
         passphrase: Option<&SecretString>,
         cancel: &CancellationToken,
     ) -> Result<Vec<KeyChange>, RequestError> {
@@ -119,7 +119,7 @@ impl Orchestrator {
 
     async fn for_each_key<'a, F: Future<Output = KeyChange>>(
         &'a self,
-        hosts: &HostPattern,
+        hosts: &Selection,
         cancel: &CancellationToken,
         change: impl Fn(RunId, &'a Host) -> F,
     ) -> Result<Vec<KeyChange>, RequestError> {

@@ -7,6 +7,7 @@ mod context;
 mod cuts;
 mod input;
 mod lab;
+mod narrowed;
 mod output;
 mod refusals;
 mod retries;

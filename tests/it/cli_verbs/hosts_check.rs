@@ -24,7 +24,8 @@ fn every_host_has_its_line_and_nothing_is_run() {
     assert!(lines[1].starts_with("vm02  unreachable  cannot connect to"), "{said:?}");
     assert!(lines[2].trim_start().starts_with("hint: "), "{said:?}");
     assert!(lines[3].starts_with("vm03  ok  "), "{said:?}");
-    assert!(said.err.starts_with("2 ok, 1 unreachable · 3 hosts in "), "{said:?}");
+    assert!(said.err.starts_with("note: vm04 left out: disabled"), "{said:?}");
+    assert!(said.err.contains("\n2 ok, 1 unreachable · 3 hosts in "), "{said:?}");
     assert!(!one.log().contains("Starting session"), "{}", one.log());
 
     world.run(&["hosts", "check", "vm01,vm03"]).is(0);

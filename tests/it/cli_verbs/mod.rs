@@ -7,6 +7,7 @@ mod audit_verify;
 mod config_check;
 mod config_show;
 mod hosts_check;
+mod hosts_import;
 mod hosts_list;
 mod hosts_show;
 mod hosts_trust;

@@ -33,9 +33,16 @@ fn a_command_without_quotes_is_told_how_to_quote() {
 }
 
 #[test]
-fn what_is_not_supported_yet_says_what_is() {
+fn a_caret_stands_under_what_is_wrong_with_the_targets() {
     let world = World::new("  web1: {ip: h}\n", "");
-    world.run(&["exec", "web*", "true"]).is(2).has("hint: name the VMs: vm01,vm02 or vm[01-04]");
+    let said = world.run(&["exec", "web1,n[5-1]", "true"]).is(2);
+    assert_eq!(
+        said.err,
+        "error: \"5-1\" in the targets, character 8: the range ends before it begins\n  \
+         web1,n[5-1]\n         ^\n"
+    );
+    let said = world.run(&["exec", "all!wbe1", "true"]).is(2);
+    said.has("vm_id wbe1 not found").has("\n      ^\n").has("hint: did you mean web1?");
 }
 
 #[test]

@@ -130,3 +130,20 @@ fn futures_can_be_spawned() {
     spawned(async move { clone.execute_command("vm01", "true").await.map(drop) });
     spawned(async move { orchestrator.shutdown().await });
 }
+
+#[tokio::test]
+async fn hosts_are_excluded_limited_and_picked() {
+    let sshd = Sshd::start();
+    let lab = Lab::one(&sshd).vm("vm02", &sshd).vm("vm03", &sshd);
+    let orchestrator = open(&lab);
+    let on = |hosts: &str| orchestrator.on(hosts.parse().unwrap());
+    let all = || on("all").exclude("vm02".parse().unwrap());
+    assert_eq!(all().resolve().unwrap().fold(), "vm[01,03]");
+    assert_eq!(all().limit("vm[02-03]".parse().unwrap()).resolve().unwrap().fold(), "vm03");
+    let picked = on("all").pick(1);
+    let drawn = picked.resolve().unwrap();
+    let plan = picked.command(Command::new("true")).plan().unwrap();
+    assert_eq!(plan.hosts.len(), 1);
+    assert_eq!(plan.hosts[0].vm, drawn.as_slice()[0]);
+    assert!(on("@file:x").resolve().is_err(), "the library reads no file for a pattern");
+}
