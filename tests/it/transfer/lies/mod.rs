@@ -4,6 +4,7 @@
 mod answers;
 mod bounds;
 mod names;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -136,7 +137,7 @@ fn snapshot(dir: &Path, but: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
 }
 
 /// What became of the file that has this path on the host.
-fn file<'r>(report: &'r Report, remote: impl AsRef<[u8]>) -> &'r FileOutcome {
+fn file(report: &Report, remote: impl AsRef<[u8]>) -> &FileOutcome {
     let files = &report.transferred.files;
     let found = files.iter().find(|file| file.remote.as_bytes() == remote.as_ref());
     found.unwrap_or_else(|| panic!("{}: {report:?}", String::from_utf8_lossy(remote.as_ref())))
