@@ -112,8 +112,9 @@ pub mod transfer;
 // Layer 6: the engine.
 pub mod run;
 
-// Layer 7: settings in, reports out; keys.
+// Layer 7: settings in, reports out; keys; what is wrong with a host.
 pub mod config;
+pub mod doctor;
 pub mod keys;
 pub mod report;
 

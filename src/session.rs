@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::transport::{
@@ -147,10 +147,7 @@ impl SessionManager {
     /// # Cancel safety
     /// Nothing is left behind when the future is dropped.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Arc<dyn Connection>, ConnectError> {
-        let gate = self.gate(endpoint);
-        // The permit is given back when the server has let us in, because that
-        // is what MaxStartups counts.
-        let _permit = gate.acquire().await;
+        let _turn = self.turn(endpoint).await;
         let deadline = Instant::now() + self.bounds.connect_timeout;
         let late = || ConnectError {
             phase: ConnectPhase::Tcp,
@@ -165,6 +162,16 @@ impl SessionManager {
         timeout_at(patience, self.connector.connect(endpoint, deadline))
             .await
             .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Waits until one more handshake with the server is no burden to it. The
+    /// turn is to be given back when the server has let us in, because that is
+    /// what MaxStartups counts.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind when the future is dropped.
+    pub async fn turn(&self, endpoint: &Endpoint) -> Option<OwnedSemaphorePermit> {
+        self.gate(endpoint).acquire_owned().await.ok()
     }
 
     fn gate(&self, endpoint: &Endpoint) -> Arc<Semaphore> {

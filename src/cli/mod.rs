@@ -7,6 +7,7 @@ mod arguments;
 mod audit;
 mod config;
 mod context;
+mod doctor;
 mod exec;
 mod failure;
 mod hosts;
@@ -59,6 +60,7 @@ Examples:
   orchestrator pull vm[01-04] /var/log/syslog logs  into logs/vm01/, logs/vm02/, …
   orchestrator script vm[01-04] check.sh -- --all   sent, verified, run, removed
   orchestrator hosts check                          can every VM be reached?
+  orchestrator doctor vm01                          what is wrong with it, and what to do?
   orchestrator hosts trust vm01                     enrol its host key
   orchestrator audit verify                         is the record intact?";
 
@@ -75,6 +77,8 @@ enum Command {
     Push(Box<transfer::Push>),
     Pull(Box<transfer::Pull>),
     Script(Box<script::Args>),
+    /// Find out what stands between here and VMs, stage by stage
+    Doctor(doctor::Args),
     /// Show, check and trust the VMs of the inventory
     #[command(subcommand)]
     Hosts(hosts::Command),
@@ -133,6 +137,10 @@ pub fn main() -> ExitCode {
         Command::Push(args) => transfer::push(&context, &args),
         Command::Pull(args) => transfer::pull(&context, &args),
         Command::Script(args) => script::run(&context, &args),
+        Command::Doctor(args) => {
+            let json = args.json;
+            doctor::run(&context, &args).map_err(|failure| failure.json(json))
+        }
         Command::Hosts(command) => hosts::run(&context, command),
         Command::Keys(command) => keys::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),

@@ -100,7 +100,8 @@ impl Access {
         Ok(endpoint)
     }
 
-    fn identity(&self, host: &Host) -> Result<Identity, Failure> {
+    /// What proves us there.
+    pub(super) fn identity(&self, host: &Host) -> Result<Identity, Failure> {
         let key_file = match self.overrides.identity_file.as_ref().or(host.identity_file.as_ref()) {
             Some(path) => Some(path.clone()),
             None => self.key(host)?,

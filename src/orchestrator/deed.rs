@@ -29,6 +29,20 @@ impl Orchestrator {
         self.begin(record, ActionKind::Check, target).await
     }
 
+    /// A connection for its own sake, by which the host is examined.
+    pub(super) async fn begin_doctor(
+        &self,
+        run: RunId,
+        host: &VmId,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Deed, AuditError> {
+        let target = target(host, endpoint);
+        let mut record = Record::new(Event::SessionAttempt);
+        record.run_id = Some(run);
+        record.metadata.insert("check".into(), "doctor".into());
+        self.begin(record, ActionKind::Check, target).await
+    }
+
     /// Something to be done for a host that may not be used: it is not begun,
     /// but on record.
     pub(super) fn refuse(&self, kind: ActionKind, error: &RequestError) {

@@ -5,6 +5,7 @@ pub mod blocking;
 mod builder;
 mod check;
 mod deed;
+mod doctor;
 mod error;
 mod keys;
 mod request;

@@ -40,6 +40,8 @@ pub(crate) use json::write_line as write_json;
 pub use labelled::Labelled;
 pub use progress::{Measure, Progress, Size};
 pub use schema::schema;
+#[cfg(test)]
+pub(crate) use schema::tests::check as check_schema;
 pub use single::Single;
 pub use style::{Palette, Rerun, Style};
 pub use summary::Summary;

@@ -1,5 +1,6 @@
 //! What the JSON looks like, for programs: JSON Schema, draft 2020-12.
 
+mod doctor;
 mod files;
 
 use serde_json::{Value, json};
@@ -14,8 +15,12 @@ pub fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("urn:orchestrator:output:v{VERSION}"),
         "title": "What orchestrator writes as JSON",
-        "description": "--json gives one document; -o ndjson gives one event a line.",
-        "oneOf": [{"$ref": "#/$defs/document"}, {"$ref": "#/$defs/event"}],
+        "description": "--json gives one document; -o ndjson gives one event a line; doctor has a document of its own.",
+        "oneOf": [
+            {"$ref": "#/$defs/document"},
+            {"$ref": "#/$defs/event"},
+            {"$ref": "#/$defs/diagnosis"},
+        ],
         "$defs": {
             "v": {"const": VERSION},
             "run": {
@@ -41,6 +46,10 @@ pub fn schema() -> Value {
             "kill": kill(),
             "ssh": ssh(),
             "event": event(),
+            "diagnosis": doctor::document(),
+            "diagnosed": doctor::host(),
+            "finding": doctor::finding(),
+            "verdict": doctor::verdict(),
         },
     })
 }
@@ -281,4 +290,4 @@ fn event() -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -67,6 +67,8 @@ impl Default for Bounds {
 /// What a file system has left (`statvfs@openssh.com`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// Bytes in all.
+    pub total_bytes: u64,
     /// Bytes that an ordinary user may still write.
     pub free_bytes: u64,
     /// Files that an ordinary user may still make; `None` where the file system
@@ -195,7 +197,7 @@ impl Request {
 fn space(mut reply: Fields) -> Result<Space, wire::Violation> {
     let _block_size = reply.u64()?;
     let fragment_size = reply.u64()?;
-    let _blocks = reply.u64()?;
+    let blocks = reply.u64()?;
     let _free_blocks = reply.u64()?;
     let available_blocks = reply.u64()?;
     let inodes = reply.u64()?;
@@ -204,6 +206,7 @@ fn space(mut reply: Fields) -> Result<Space, wire::Violation> {
     let _id = reply.u64()?;
     let flags = reply.u64()?;
     Ok(Space {
+        total_bytes: blocks.saturating_mul(fragment_size),
         free_bytes: available_blocks.saturating_mul(fragment_size),
         free_inodes: (inodes > 0).then_some(available_inodes),
         read_only: flags & 1 != 0,

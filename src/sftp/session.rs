@@ -69,6 +69,7 @@ struct Session {
     extensions: Vec<Extension>,
     read_max: usize,
     write_max: usize,
+    handles_max: Option<usize>,
     _close: DropGuard,
 }
 
@@ -111,7 +112,9 @@ impl Sftp {
         link.limit_handles(limits.handles);
         let ours = bounds.packet_max.clamp(PAYLOAD_MIN, PACKET_MAX - AROUND_MAX);
         let (read_max, write_max) = (limits.read.min(ours), limits.write.min(ours));
-        Ok(Self(Arc::new(Session { link, extensions, read_max, write_max, _close: close })))
+        let handles_max = Some(limits.handles).filter(|&handles| handles < usize::MAX);
+        let _close = close;
+        Ok(Self(Arc::new(Session { link, extensions, read_max, write_max, handles_max, _close })))
     }
 
     /// Whether the server announced an extension, in the version known here.
@@ -127,6 +130,11 @@ impl Sftp {
     /// The most bytes that one write carries; longer ones become several.
     pub fn write_max(&self) -> usize {
         self.0.write_max
+    }
+
+    /// How many handles the server lets be open at once, if it said so.
+    pub fn handles_max(&self) -> Option<usize> {
+        self.0.handles_max
     }
 
     pub(super) async fn call(&self, request: Request) -> Answer {

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use super::connect::fail;
 use super::handler::{Client, Learned};
 use super::password;
+use super::trace::Proven;
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase, Endpoint};
 
 /// How many of the agent's keys are tried; each one that the server refuses
@@ -37,18 +38,19 @@ pub(super) async fn authenticate(
     endpoint: &Endpoint,
     proof: Proof<'_>,
     learned: &Learned,
-) -> Result<(), ConnectError> {
+) -> Result<Proven, ConnectError> {
     let (key, agent) = match proof {
         Proof::Key { key, agent } => (key, agent),
         Proof::Password(password) => {
-            return password::authenticate(handle, endpoint, password, learned).await;
+            password::authenticate(handle, endpoint, password, learned).await?;
+            return Ok(Proven { by: "password", key: None });
         }
     };
     let mut offered = Vec::new();
     if endpoint.identity.agent {
         let own = key.map(|key| key.public_key());
         if by_agent(handle, endpoint, own, agent, &mut offered).await? {
-            return Ok(());
+            return Ok(Proven { by: "agent", key: offered.pop() });
         }
     }
     if let Some(key) = key.filter(|_| offered.is_empty()) {
@@ -57,7 +59,7 @@ pub(super) async fn authenticate(
         offered.push(key.public_key().fingerprint(HashAlg::Sha256).to_string());
         let result = handle.authenticate_publickey(&endpoint.user, key_with_hash).await;
         if accepted(endpoint, handle, result, learned)? {
-            return Ok(());
+            return Ok(Proven { by: "key", key: offered.pop() });
         }
     }
     Err(refused(endpoint, &offered))

@@ -2,6 +2,7 @@
 //! within the deadline and each with its own error.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::keys::{self, KeyError, Passphrases};
 use super::known_hosts::KnownHosts;
 use super::profile::Profile;
 use super::socket::{Control, Socket};
+use super::trace::Trace;
 use crate::transport::{
     ChannelError, ConnectError, ConnectErrorKind, ConnectPhase, Connection, ConnectionFacts,
     Connector, Endpoint, Route,
@@ -110,6 +112,11 @@ impl SshConnector {
         key_file::public_line(path, &self.settings.passphrases)
     }
 
+    /// The socket of the ssh-agent.
+    pub(super) fn agent(&self) -> Option<&Path> {
+        self.settings.agent_socket.as_deref()
+    }
+
     fn keys(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<OnceCell<Arc<PrivateKey>>>>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,25 +128,28 @@ impl SshConnector {
         proof: Proof<'_>,
         deadline: Instant,
     ) -> Result<Arc<dyn Connection>, ConnectError> {
-        let result = match self.connect_once(endpoint, algorithms, proof, deadline).await {
+        let trace = Trace::default();
+        let result = match self.connect_once(endpoint, algorithms, proof, deadline, &trace).await {
             Err(Obstacle::LacksStrictKex) => {
                 let narrower = algorithms.without_terrapin();
-                self.connect_once(endpoint, &narrower, proof, deadline).await
+                self.connect_once(endpoint, &narrower, proof, deadline, &Trace::default()).await
             }
             other => other,
         };
         result.map_err(ConnectError::from)
     }
 
-    async fn connect_once(
+    /// One attempt with one offer; what comes of each step is noted.
+    pub(super) async fn connect_once(
         &self,
         endpoint: &Endpoint,
         algorithms: &Algorithms,
         proof: Proof<'_>,
         deadline: Instant,
+        trace: &Trace,
     ) -> Result<Arc<dyn Connection>, Obstacle> {
         let started = Instant::now();
-        let (socket, carrier) = self.dial(endpoint, deadline).await?;
+        let (socket, carrier) = self.dial(endpoint, deadline, trace).await?;
         let control = socket.control();
         let guard = KillOnDrop::new(Arc::clone(&control));
         let learned = Arc::new(Learned::default());
@@ -147,6 +157,7 @@ impl SshConnector {
             Arc::clone(&self.settings.known_hosts),
             endpoint,
             algorithms.rsa_min_bits,
+            Arc::clone(&trace.accepted),
         )?;
         let handle = self.handshake(endpoint, algorithms, verify, socket, &learned, deadline).await;
         let mut handle = match handle {
@@ -155,18 +166,20 @@ impl SshConnector {
             Err(error) => return Err(error.into()),
         };
         let connect_time = started.elapsed();
+        let _ = trace.exchanged.set(Instant::now());
 
         let auth_deadline = deadline.min(Instant::now() + self.settings.auth_timeout);
         let authenticating = Instant::now();
         let authenticated =
             timeout_at(auth_deadline, auth::authenticate(&mut handle, endpoint, proof, &learned));
-        match authenticated.await {
+        let proven = match authenticated.await {
             Ok(result) => result?,
             Err(_) => {
                 let waited = authenticating.elapsed();
                 return Err(late(endpoint, ConnectPhase::Auth, waited).into());
             }
-        }
+        };
+        let _ = trace.proven.set((Instant::now(), proven));
         let negotiated = learned.negotiated().unwrap_or_default();
         let facts = ConnectionFacts {
             post_quantum: negotiated.kex.starts_with("mlkem"),
@@ -192,9 +205,26 @@ impl SshConnector {
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
+        trace: &Trace,
+    ) -> Result<(Socket, Option<Arc<dyn Connection>>), ConnectError> {
+        let (socket, carrier) = self.reach(endpoint, deadline, trace).await?;
+        let _ = trace.reached.set(Instant::now());
+        Ok((socket.heard_by(trace.heard.clone()), carrier))
+    }
+
+    async fn reach(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        trace: &Trace,
     ) -> Result<(Socket, Option<Arc<dyn Connection>>), ConnectError> {
         match &endpoint.route {
-            Route::Direct => Ok((tcp(endpoint, deadline).await?, None)),
+            Route::Direct => {
+                let addresses = resolve(endpoint, deadline).await?;
+                let ips = addresses.iter().map(SocketAddr::ip).collect();
+                let _ = trace.resolved.set((Instant::now(), ips));
+                Ok((tcp(endpoint, &addresses, deadline).await?, None))
+            }
             Route::Via(jump) => {
                 // Each target has a connection of its own through the jump
                 // host: a target that stalls can stall nobody else's.
@@ -258,7 +288,7 @@ impl SshConnector {
     }
 
     /// The endpoint's key, read and unlocked at most once.
-    async fn key(&self, path: &Path) -> Result<Arc<PrivateKey>, KeyError> {
+    pub(super) async fn key(&self, path: &Path) -> Result<Arc<PrivateKey>, KeyError> {
         let cell = Arc::clone(self.keys().entry(path.to_owned()).or_default());
         let load = || async {
             let (path, passphrases) = (path.to_owned(), self.settings.passphrases.clone());
@@ -298,8 +328,7 @@ impl Connector for SshConnector {
                 None => None,
             };
             let deadline = deadline + unlocking.elapsed();
-            let agent = self.settings.agent_socket.as_deref();
-            let proof = Proof::Key { key: key.as_ref(), agent };
+            let proof = Proof::Key { key: key.as_ref(), agent: self.agent() };
             self.connect_by(endpoint, &algorithms, proof, deadline).await
         }
         .boxed()
@@ -353,25 +382,26 @@ impl Drop for KillOnDrop {
     }
 }
 
-async fn tcp(endpoint: &Endpoint, deadline: Instant) -> Result<Socket, ConnectError> {
+async fn resolve(endpoint: &Endpoint, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectError> {
     let started = Instant::now();
-    let at = endpoint.authority();
-    let network = |cause: String, hint: Option<String>| ConnectError {
-        hint,
-        ..fail(ConnectPhase::Tcp, ConnectErrorKind::Network, cause)
-    };
     let resolving = tokio::net::lookup_host((endpoint.address.as_str(), endpoint.port));
-    let addresses: Vec<_> = match timeout_at(deadline, resolving).await {
-        Ok(Ok(addresses)) => addresses.collect(),
+    match timeout_at(deadline, resolving).await {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) => {
             let hint = "check the VM's `ip` in the configuration".to_owned();
-            return Err(network(
-                format!("cannot resolve {}: {error}", endpoint.address),
-                Some(hint),
-            ));
+            Err(unreached(format!("cannot resolve {}: {error}", endpoint.address), Some(hint)))
         }
-        Err(_) => return Err(late(endpoint, ConnectPhase::Tcp, started.elapsed())),
-    };
+        Err(_) => Err(late(endpoint, ConnectPhase::Tcp, started.elapsed())),
+    }
+}
+
+async fn tcp(
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<Socket, ConnectError> {
+    let started = Instant::now();
+    let at = endpoint.authority();
     let mut last = format!("{} has no address", endpoint.address);
     for (index, address) in addresses.iter().enumerate() {
         // A name with several addresses must not spend all its time on the
@@ -381,7 +411,7 @@ async fn tcp(endpoint: &Endpoint, deadline: Instant) -> Result<Socket, ConnectEr
         let share = now + deadline.saturating_duration_since(now) / rest;
         match timeout_at(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                return Socket::tcp(stream).map_err(|error| network(error.to_string(), None));
+                return Socket::tcp(stream).map_err(|error| unreached(error.to_string(), None));
             }
             Ok(Err(error)) => last = format!("cannot connect to {at}: {}", plain(&error)),
             Err(_) if Instant::now() >= deadline => {
@@ -391,7 +421,11 @@ async fn tcp(endpoint: &Endpoint, deadline: Instant) -> Result<Socket, ConnectEr
         }
     }
     let hint = format!("check that sshd runs there and listens on port {}", endpoint.port);
-    Err(network(last, Some(hint)))
+    Err(unreached(last, Some(hint)))
+}
+
+fn unreached(cause: String, hint: Option<String>) -> ConnectError {
+    ConnectError { hint, ..fail(ConnectPhase::Tcp, ConnectErrorKind::Network, cause) }
 }
 
 /// An I/O error of the system's in our own style, without the number that
@@ -415,7 +449,7 @@ fn late(endpoint: &Endpoint, phase: ConnectPhase, waited: Duration) -> ConnectEr
     ConnectError { hint: Some(hint), ..fail(phase, ConnectErrorKind::Deadline, message) }
 }
 
-fn locked(error: &KeyError) -> ConnectError {
+pub(super) fn locked(error: &KeyError) -> ConnectError {
     ConnectError {
         hint: Some(error.hint()),
         ..fail(ConnectPhase::Key, ConnectErrorKind::Key, error.to_string())

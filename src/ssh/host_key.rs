@@ -7,7 +7,7 @@ use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use super::connect::fail;
 use super::handler::Verify;
-use super::known_hosts::{HostKeyError, HostName, KnownHosts, Offered, Pin};
+use super::known_hosts::{Accepted, HostKeyError, HostName, KnownHosts, Offered, Pin};
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase, Endpoint};
 
 /// The types of key that are recorded for an endpoint, and whether an
@@ -27,11 +27,13 @@ pub(super) fn offer(
     Ok((pinned.chain(types.algorithms).collect(), false))
 }
 
-/// What judges the endpoint's key when it is shown.
+/// What judges the endpoint's key when it is shown, and notes why it was
+/// accepted.
 pub(super) fn verifier(
     known_hosts: Arc<KnownHosts>,
     endpoint: &Endpoint,
     rsa_bits_min: u32,
+    accepted: Arc<OnceLock<Accepted>>,
 ) -> Result<Verify, ConnectError> {
     let name = name(endpoint)?;
     let pins = pins(endpoint)?;
@@ -39,7 +41,10 @@ pub(super) fn verifier(
     Ok(Box::new(move |shown| {
         let (offered, fingerprint) = long_enough(shown, rsa_bits_min)?;
         match known_hosts.decide(&name, &offered, SystemTime::now(), &pins) {
-            Ok(_) => Ok(fingerprint),
+            Ok(found) => {
+                let _ = accepted.set(found);
+                Ok(fingerprint)
+            }
             Err(refusal) => Err(ConnectError {
                 hint: Some(refusal.hint(&label)),
                 host_key: Some(fingerprint),

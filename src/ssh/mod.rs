@@ -10,11 +10,17 @@ pub mod key_file;
 pub mod keys;
 pub mod known_hosts;
 mod password;
+mod probe;
 mod profile;
 mod scan;
+mod server_offer;
 mod socket;
+mod trace;
 
 pub use algorithms::{Adjustments, Algorithms, check_name};
 pub use connect::{Settings, SshConnector};
 pub(crate) use host_key::{name as host_key_name, pins as host_key_pins};
+pub use probe::Probe;
 pub use profile::{InvalidProfile, Profile};
+pub use server_offer::ServerOffer;
+pub use trace::Proven;

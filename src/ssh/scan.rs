@@ -9,6 +9,7 @@ use super::connect::{KillOnDrop, Obstacle, SshConnector, fail};
 use super::handler::Learned;
 use super::host_key;
 use super::known_hosts::Offered;
+use super::trace::Trace;
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase, Endpoint};
 
 impl SshConnector {
@@ -42,7 +43,7 @@ impl SshConnector {
         algorithms: &Algorithms,
         deadline: Instant,
     ) -> Result<Offered, Obstacle> {
-        let (socket, _carrier) = self.dial(endpoint, deadline).await?;
+        let (socket, _carrier) = self.dial(endpoint, deadline, &Trace::default()).await?;
         let _guard = KillOnDrop::new(socket.control());
         let (seen, learned) = (Arc::new(OnceLock::new()), Arc::new(Learned::default()));
         let verify = host_key::watcher(Arc::clone(&seen), algorithms.rsa_min_bits);

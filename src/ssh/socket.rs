@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::trace::Heard;
 use crate::transport::ByteStream;
 
 /// A read shorter than this may be the end of a burst, after which a server
@@ -33,6 +34,8 @@ pub(super) struct Socket {
     /// The server's identification line and what came with it, until the
     /// library has read it.
     identification: Bytes,
+    /// Who wants to know what the library reads first.
+    heard: Option<Arc<Heard>>,
 }
 
 enum Stream {
@@ -119,11 +122,34 @@ impl Socket {
             control: Arc::default(),
             preamble: Preamble::default(),
             identification: Bytes::new(),
+            heard: None,
         }
+    }
+
+    /// The same, overheard.
+    pub(super) fn heard_by(self, heard: Option<Arc<Heard>>) -> Self {
+        Self { heard, ..self }
     }
 
     pub(super) fn control(&self) -> Arc<Control> {
         Arc::clone(&self.control)
+    }
+
+    /// Gives the identification line, and then what follows it.
+    fn poll_hand_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.control.identified() && !ready!(self.poll_identify(cx))? {
+            return Poll::Ready(Ok(()));
+        }
+        if self.identification.is_empty() {
+            return self.poll_receive(cx, buf);
+        }
+        let length = buf.remaining().min(self.identification.len());
+        buf.put_slice(&self.identification.split_to(length));
+        Poll::Ready(Ok(()))
     }
 
     /// Reads until the server has identified itself; `false` when it ended
@@ -186,15 +212,12 @@ impl AsyncRead for Socket {
         let this = self.get_mut();
         this.control.reader.register(cx.waker());
         this.control.check()?;
-        if !this.control.identified() && !ready!(this.poll_identify(cx))? {
-            return Poll::Ready(Ok(()));
+        let before = buf.filled().len();
+        let handed_over = this.poll_hand_over(cx, buf);
+        if let Some(heard) = &this.heard {
+            heard.take(&buf.filled()[before..]);
         }
-        if this.identification.is_empty() {
-            return this.poll_receive(cx, buf);
-        }
-        let length = buf.remaining().min(this.identification.len());
-        buf.put_slice(&this.identification.split_to(length));
-        Poll::Ready(Ok(()))
+        handed_over
     }
 }
 

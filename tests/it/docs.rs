@@ -44,7 +44,8 @@ fn every_command_line_shown_exists() {
 #[test]
 fn every_flag_the_guide_mentions_exists() {
     let verbs = [
-        &["exec"][..],
+        &["doctor"][..],
+        &["exec"],
         &["pull"],
         &["push"],
         &["script"],

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["event", "exec", "plan"],
     &["audit", "transfer"],
     &["run"],
-    &["config", "keys", "report"],
+    &["config", "doctor", "keys", "report"],
     &["orchestrator"],
     &["cli"],
 ];

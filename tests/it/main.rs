@@ -9,6 +9,7 @@ mod cli_exec;
 mod cli_verbs;
 mod config;
 mod docs;
+mod doctor;
 mod exec;
 mod fixtures;
 mod hosts_folder;

@@ -94,7 +94,7 @@ fn is(name: &str, value: &Value) -> bool {
     }
 }
 
-fn check(value: &Value) {
+pub(crate) fn check(value: &Value) {
     let schema = schema();
     assert_eq!(fault(&schema, &schema, value), None);
 }
