@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ids::VmId;
-use crate::remote::{Captured, ExitStatus};
+use crate::remote::{Captured, Direction, ExitStatus};
 use crate::transport::ConnectionFacts;
 
 /// How a host ended in a run. Every host of a run ends in exactly one of these.
@@ -225,6 +225,8 @@ pub struct Timing {
 /// What a transfer did with its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transferred {
+    /// Which way they went.
+    pub direction: Direction,
     /// Each file that was to be moved, in the order of their ends.
     pub files: Vec<FileOutcome>,
     /// What was left out, although it was asked for.

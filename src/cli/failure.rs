@@ -83,13 +83,18 @@ pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = without_number(&cause.to_string()).to_owned();
         if !text.contains(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
         source = cause.source();
     }
     text
+}
+
+/// What the system says of an error, without its number.
+fn without_number(text: &str) -> &str {
+    text.rfind(" (os error ").map_or(text, |at| &text[..at])
 }
 
 impl From<ConfigError> for Failure {

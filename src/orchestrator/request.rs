@@ -214,7 +214,7 @@ impl Request {
                 if transfer.direction == Direction::Upload {
                     for path in &transfer.sources {
                         let unreadable = |source| RequestError::Local { path: path.into(), source };
-                        check_readable(path).map_err(unreadable)?;
+                        check_readable(path, transfer.recursive).map_err(unreadable)?;
                     }
                 }
             }
@@ -255,8 +255,12 @@ impl Request {
 
 /// Sees that a source is there, before anything is begun; opening a pipe would
 /// wait for its other end.
-fn check_readable(path: &OsStr) -> io::Result<()> {
+fn check_readable(path: &OsStr, recursive: bool) -> io::Result<()> {
     let found = fs::metadata(path)?;
+    if found.is_dir() && !recursive {
+        let why = "it is a directory, which is sent only with everything in it (-r)";
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, why));
+    }
     if found.is_file() || found.is_dir() {
         return File::open(path).map(drop);
     }

@@ -30,11 +30,12 @@ pub struct Transfer {
 }
 
 /// Which way files go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
     /// From the host to here.
     Download,
     /// From here to the host.
+    #[default]
     Upload,
 }
 

@@ -39,8 +39,12 @@ pub fn explain(result: &HostResult, style: &Style) -> String {
 /// Whether what the host failed by is the failure of one of its files, which
 /// is told with the file.
 fn is_of_a_file(result: &HostResult) -> bool {
-    let files = result.transfer.iter().flat_map(|moved| &moved.files);
-    result.failure.is_some() && files.into_iter().any(|file| file.failure == result.failure)
+    let causes = result.transfer.iter().flat_map(|moved| &moved.files);
+    let mut causes = causes.filter_map(|file| file.failure.as_ref());
+    // "2 of 3 files failed: " may stand before it.
+    result.failure.as_ref().is_some_and(|failure| {
+        causes.any(|cause| cause.code == failure.code && failure.message.ends_with(&cause.message))
+    })
 }
 
 fn cause(result: &HostResult) -> Option<String> {

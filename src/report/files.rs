@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::escape::{escape, one_line};
 use super::measure::size;
 use crate::outcome::{FileOutcome, HostResult, Skipped, Transferred, VerifiedBy};
+use crate::remote::Direction;
 
 /// How many files are told one by one.
 const LISTED_MAX: usize = 10;
@@ -23,7 +24,7 @@ pub(super) fn in_place(result: &HostResult, timed: bool) -> Option<String> {
     let time = timed.then(|| format!(" in {:.1} s", result.timing.run.as_secs_f64()));
     let time = time.unwrap_or_default();
     match moved.files.as_slice() {
-        [file] => file.failure.is_none().then(|| one(file, &time)),
+        [file] => file.failure.is_none().then(|| one(moved, file, &time)),
         _ if moved.done().next().is_none() && !result.success() => None,
         _ => Some(several(moved, &time)),
     }
@@ -50,8 +51,12 @@ pub(super) fn left_out(result: &HostResult) -> Vec<String> {
     listed(skipped.map(line).collect(), "left out")
 }
 
-fn one(file: &FileOutcome, time: &str) -> String {
-    let mut line = format!("{}  {}", name(&file.remote), size(file.bytes));
+fn one(moved: &Transferred, file: &FileOutcome, time: &str) -> String {
+    let mut line = name(&file.remote);
+    if moved.direction == Direction::Download && !time.is_empty() {
+        line += &format!(" → {}", name(&file.local));
+    }
+    line += &format!("  {}", size(file.bytes));
     if file.unchanged {
         line += " unchanged";
     } else {

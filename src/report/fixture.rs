@@ -74,7 +74,7 @@ pub(super) fn moved(id: &str, files: Vec<FileOutcome>) -> HostResult {
         command: "upload: a.tar -> /opt/".into(),
         effect: Effect::Present,
         failure,
-        transfer: Some(Transferred { files, skipped: Vec::new() }),
+        transfer: Some(Transferred { files, ..Transferred::default() }),
         attempts: 1,
         timing: Timing { run: Duration::from_millis(1234), ..Timing::default() },
         ..result(id, status)

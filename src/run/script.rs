@@ -31,13 +31,6 @@ pub(super) struct Place<'a> {
     pub(super) again: &'a Again<'a>,
 }
 
-impl Place<'_> {
-    /// Who logs in where, as the ledger has it.
-    fn login(&self) -> String {
-        format!("{}@{}", self.endpoint.user, self.endpoint.authority())
-    }
-}
-
 impl Unit {
     /// Runs a script, and writes into `result` what came of it.
     pub(super) async fn script(
@@ -159,5 +152,5 @@ fn proven(parcel: &Parcel<'_>, path: &OsStr, by: VerifiedBy) -> Transferred {
         resumed_from: 0,
         failure: None,
     };
-    Transferred { files: vec![file], skipped: Vec::new() }
+    Transferred { files: vec![file], ..Transferred::default() }
 }

@@ -250,6 +250,12 @@ impl Unit {
         exec::run(connection, &command, &mark, limits, sink, again, &self.cancel).await
     }
 
+    /// Who logs in where, as the ledger has it. An address alone may be another
+    /// host's behind another jump host.
+    pub(super) fn login(&self, endpoint: &Endpoint) -> String {
+        format!("{}={}@{}", self.host().vm, endpoint.user, endpoint.authority())
+    }
+
     /// Moves files within the bounds of the run.
     pub(super) async fn transfer(
         &self,
@@ -258,7 +264,7 @@ impl Unit {
         endpoint: &Endpoint,
         number: u32,
     ) -> transfer::Report {
-        let login = format!("{}@{}", endpoint.user, endpoint.authority());
+        let login = self.login(endpoint);
         let teller = Teller { emitter: self.emitter.clone(), vm: self.host().vm.clone() };
         let context = transfer::Context {
             connection,

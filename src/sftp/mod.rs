@@ -97,6 +97,14 @@ impl Sftp {
         self.done(request.attributes(attributes)).await
     }
 
+    /// Sets those attributes that are given, of a path itself, be it a symbolic
+    /// link (`lsetstat@openssh.com`). A system that cannot do that for a mode
+    /// refuses.
+    pub async fn lsetstat(&self, path: &[u8], attributes: &Attributes) -> Result<(), SftpError> {
+        let request = self.extended(Extension::Lsetstat, Expect::Status)?.path(path)?;
+        self.done(request.attributes(attributes)).await
+    }
+
     /// Makes a directory. The host's umask applies to the mode.
     pub async fn mkdir(&self, path: &[u8], mode: u32) -> Result<(), SftpError> {
         let request = Request::new(kind::MKDIR, Expect::Status).path(path)?;

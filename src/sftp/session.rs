@@ -33,6 +33,8 @@ pub enum Extension {
     Fsync,
     /// `limits@openssh.com`: asked at the start.
     Limits,
+    /// `lsetstat@openssh.com`: [`Sftp::lsetstat`].
+    Lsetstat,
     /// `posix-rename@openssh.com`: [`Sftp::posix_rename`].
     PosixRename,
     /// `statvfs@openssh.com`: [`Sftp::statvfs`].
@@ -40,12 +42,14 @@ pub enum Extension {
 }
 
 impl Extension {
-    const ALL: [Self; 4] = [Self::Fsync, Self::Limits, Self::PosixRename, Self::Statvfs];
+    const ALL: [Self; 5] =
+        [Self::Fsync, Self::Limits, Self::Lsetstat, Self::PosixRename, Self::Statvfs];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fsync => "fsync@openssh.com",
             Self::Limits => "limits@openssh.com",
+            Self::Lsetstat => "lsetstat@openssh.com",
             Self::PosixRename => "posix-rename@openssh.com",
             Self::Statvfs => "statvfs@openssh.com",
         }
@@ -54,7 +58,7 @@ impl Extension {
     fn version(self) -> &'static str {
         match self {
             Self::Statvfs => "2",
-            Self::Fsync | Self::Limits | Self::PosixRename => "1",
+            Self::Fsync | Self::Limits | Self::Lsetstat | Self::PosixRename => "1",
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::timeout;
 
-use super::digest::{self, Digest, DigestError, Wanted};
+use super::digest::{self, Digest, DigestError, Wanted, Why};
 use super::elevate::{self, NotElevated};
 use super::ledger::{Entry, Kind, Open};
 use super::meter::Meter;
@@ -55,6 +55,8 @@ pub(super) struct Host<'a> {
     toolless: OnceCell<()>,
     umask: OnceCell<u32>,
     renames_unanswered: AtomicUsize,
+    /// Whether anything there is not as it was.
+    changed: AtomicBool,
     /// What is there under a name that it shall not keep.
     making: Mutex<BTreeMap<Vec<u8>, Open>>,
     /// What earlier transfers left, to be resumed.
@@ -107,10 +109,14 @@ impl<'a> Host<'a> {
             meter: Meter::new(context.watcher),
             pace: transfer.bytes_per_second.map(Pace::new),
             held,
-            done: Mutex::default(),
+            done: Mutex::new(Transferred {
+                direction: transfer.direction,
+                ..Transferred::default()
+            }),
             toolless: OnceCell::new(),
             umask: OnceCell::new(),
             renames_unanswered: AtomicUsize::new(0),
+            changed: AtomicBool::new(false),
             making: Mutex::default(),
             leftovers: Mutex::default(),
             directories: Mutex::default(),
@@ -147,14 +153,7 @@ impl<'a> Host<'a> {
             let shell = self.shell();
             let computing = timeout(most, digest::digests(&shell, wanted));
             match computing.await.map_err(|_| Trouble::too_slow(most))? {
-                Ok(found) => {
-                    let found = found.into_iter().zip(wanted);
-                    return Ok(found
-                        .map(|(found, wanted)| {
-                            found.map_err(|why| Trouble::digest(why, wanted.path))
-                        })
-                        .collect());
-                }
+                Ok(found) => return self.complete(found, wanted).await,
                 Err(DigestError::Shell(error))
                     if !matches!(error, ShellError::Unavailable { .. }) =>
                 {
@@ -174,6 +173,28 @@ impl<'a> Host<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Reads back what the shell there cannot hash: it may see other files than
+    /// SFTP does.
+    async fn complete(
+        &self,
+        found: Vec<Result<Digest, Why>>,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<Result<Digest, Trouble>>, Trouble> {
+        let mut complete = Vec::with_capacity(found.len());
+        for (found, wanted) in found.into_iter().zip(wanted) {
+            complete.push(match found {
+                Ok(digest) => Ok(digest),
+                Err(_) if self.staged => found.map_err(|why| Trouble::digest(why, wanted.path)),
+                Err(why) => match self.read_back(wanted).await {
+                    Err(trouble) if trouble.fatal => return Err(trouble),
+                    Err(_) => Err(Trouble::digest(why, wanted.path)),
+                    digest => digest,
+                },
+            });
+        }
+        Ok(complete)
     }
 
     async fn read_back(&self, wanted: &Wanted<'_>) -> Result<Digest, Trouble> {
@@ -318,6 +339,7 @@ impl<'a> Host<'a> {
         }
         match renamed {
             Ok(()) => {
+                self.note_change();
                 self.settled(part);
                 Ok(())
             }
@@ -349,11 +371,38 @@ impl<'a> Host<'a> {
             return Ok(true);
         }
         let wanted = Attributes { owner: existing.owner, ..Attributes::default() };
-        match self.sftp.setstat(part, &wanted).await {
+        match self.set(part, &wanted).await {
             Ok(()) => Ok(true),
             Err(error) if error.ends_session() => Err(failed(error)),
             Err(_) => Ok(false),
         }
+    }
+
+    /// Sets attributes of what is under a path, and never of what it leads to:
+    /// whoever may write in the directory could have put a link there, to have
+    /// us change another file.
+    pub(super) async fn set(&self, path: &[u8], wanted: &Attributes) -> Result<(), SftpError> {
+        if self.sftp.supports(Extension::Lsetstat) {
+            match self.sftp.lsetstat(path, wanted).await {
+                // Older systems cannot do that for a mode.
+                Err(error) if !error.ends_session() => {}
+                done => return done,
+            }
+        }
+        if self.sftp.lstat(path).await?.is_symlink() {
+            return Err(SftpError::Unsupported("a symbolic link took its place"));
+        }
+        self.sftp.setstat(path, wanted).await
+    }
+
+    /// Something there is no longer as it was.
+    pub(super) fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything there is no longer as it was.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// Whether a file may have been put in place without our knowing.
@@ -365,6 +414,7 @@ impl<'a> Host<'a> {
     pub(super) async fn make_directory(&self, dir: &[u8], mode: u32) -> Result<(), Trouble> {
         let Err(error) = self.sftp.mkdir(dir, mode & 0o777).await else {
             lock(&self.directories).insert(dir.to_vec());
+            self.note_change();
             return Ok(());
         };
         match self.stat(dir).await? {
@@ -480,6 +530,18 @@ impl<'a> Host<'a> {
             return Trouble::file(code, Phase::Transfer, message).hint(hint);
         }
         Trouble::sftp(error, what, dir)
+    }
+
+    /// A path as SFTP and a shell there mean the same by it: where relative ones
+    /// begin is for each of them to say.
+    pub(super) async fn absolute(&self, path: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let path = path::from_home(path);
+        if path.starts_with(b"/") {
+            return Ok(path);
+        }
+        let failed = |error| Trouble::sftp(error, "find", b"the login directory");
+        let home = self.sftp.realpath(b".").await.map_err(failed)?;
+        Ok(path::join(&home, &path))
     }
 
     /// What a path leads to, if there is anything.

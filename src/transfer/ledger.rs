@@ -31,7 +31,7 @@ pub struct Ledger(Arc<Shared>);
 /// A thing in the making.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct Entry {
-    /// Who logs in where: `user@address:port`.
+    /// Which host and who logs in there: `vm01=user@address:port`.
     pub login: String,
     /// What it is.
     pub kind: Kind,

@@ -49,6 +49,11 @@ impl<'a> Meter<'a> {
         self.change(|progress| progress.files += 1);
     }
 
+    /// How far it has come.
+    pub(super) fn now(&self) -> Progress {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).progress
+    }
+
     fn change(&self, change: impl FnOnce(&mut Progress)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state.progress);

@@ -57,7 +57,7 @@ pub struct Context<'a> {
     pub vm: &'a VmId,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// Who logs in where: `user@address:port`.
+    /// Which host and who logs in there, as the ledger has it.
     pub login: &'a str,
     /// Where files in the making are written down.
     pub ledger: &'a Ledger,
@@ -131,12 +131,18 @@ pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
     };
     let moved = within(left, context.cancel, moving).await;
     host.clean_up().await;
-    let unsure = host.is_unsure();
+    let (unsure, touched, progress) = (host.is_unsure(), host.has_changed(), host.meter.now());
     let transferred = host.finish();
     // What is being written in this moment is removed by whoever writes it.
     let _ = tokio::time::timeout(CLEAN_UP, released.recv()).await;
-    let ended = moved.err().map(|(trouble, _)| trouble);
-    let mut report = report(transferred, ended, unsure, transfer);
+    let ended = moved.err().map(|(mut trouble, _)| {
+        if progress.files_total > 1 {
+            let (files, all) = (progress.files, progress.files_total);
+            trouble.failure.message += &format!("; {files} of {all} files are in place");
+        }
+        trouble
+    });
+    let mut report = report(transferred, ended, unsure, touched, transfer);
     report.run_time = started.elapsed();
     report
 }
@@ -166,16 +172,16 @@ fn report(
     transferred: Transferred,
     mut ended: Option<Trouble>,
     unsure: bool,
+    touched: bool,
     transfer: &Transfer,
 ) -> Report {
-    let placed = transferred.done().any(|file| !file.unchanged);
     // Whichever file's trouble was the first to be told.
     if let Some(trouble) = ended.as_mut().filter(|trouble| unsure && trouble.is_lost()) {
         trouble.status = Status::Unknown;
     }
     let effect = match transfer.direction {
         Direction::Download => Effect::Absent,
-        Direction::Upload if placed => Effect::Present,
+        Direction::Upload if touched => Effect::Present,
         Direction::Upload if unsure => Effect::Unknown,
         Direction::Upload => Effect::Absent,
     };

@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn recorded(files: Vec<FileOutcome>) -> TransferFacts {
-        facts(&Transferred { files, skipped: Vec::new() }, &Redactor::builtin())
+        facts(&Transferred { files, ..Transferred::default() }, &Redactor::builtin())
     }
 
     #[test]
@@ -153,7 +153,8 @@ mod tests {
         };
         let files = vec![file("/d/3"), unchanged, failed("/d/1"), file("/d/10")];
         let skipped = vec![Skipped { path: "/d/s".into(), why: "a socket" }];
-        let facts = facts(&Transferred { files, skipped }, &Redactor::builtin());
+        let facts =
+            facts(&Transferred { files, skipped, ..Transferred::default() }, &Redactor::builtin());
         assert_eq!((facts.files, facts.unchanged, facts.failed, facts.skipped), (4, 1, 1, 1));
         assert_eq!(facts.verified_by, [VerifiedBy::Readback, VerifiedBy::Sha256sum]);
         let sha256 = "ab".repeat(32);

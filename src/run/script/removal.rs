@@ -44,7 +44,7 @@ impl Unit {
         place: Place<'_>,
     ) -> Result<Open, NotRun> {
         let entry = Entry {
-            login: place.login(),
+            login: self.login(place.endpoint),
             kind: Kind::ScriptDir,
             path: directory.into(),
             target: Vec::new(),
@@ -64,7 +64,7 @@ impl Unit {
     /// uses any more. That the run was cancelled does not keep it from this;
     /// what cannot be removed now is left to the next script for this host.
     pub(super) async fn remove(&self, script: &Script, own: Open, when: When, place: Place<'_>) {
-        let (ledger, login) = (self.ledger.clone(), place.login());
+        let (ledger, login) = (self.ledger.clone(), self.login(place.endpoint));
         let orphans = spawn_blocking(move || ledger.orphans(&login)).await.unwrap_or_default();
         let mine = |open: &Open| {
             let entry = open.entry();

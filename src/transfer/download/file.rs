@@ -24,16 +24,16 @@ use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, Open as How};
 
 /// One file on its way.
-pub(super) struct Job<'f> {
-    found: &'f Found,
+pub(super) struct Job {
+    found: Found,
     target: Target,
 }
 
 /// What came of one file.
-type Done<'f> = (&'f Found, Result<FileOutcome, Trouble>);
+type Done = (Found, Result<FileOutcome, Trouble>);
 
 impl Download<'_> {
-    pub(super) async fn look<'f>(&self, found: &'f Found) -> Result<Job<'f>, (&'f Found, Trouble)> {
+    pub(super) async fn look<'f>(&self, found: &'f Found) -> Result<Job, (&'f Found, Trouble)> {
         let (root, base, below) = (self.root.clone(), self.base.clone(), found.below.clone());
         let target = blocking(move || match (root, below.is_here()) {
             (Some(root), false) => Target::below(&root, &below),
@@ -41,24 +41,21 @@ impl Download<'_> {
             (None, false) => Err(LocalError::io("open", &base, Errno::NOENT)),
         });
         match target.await {
-            Ok(target) => Ok(Job { found, target }),
+            Ok(target) => Ok(Job { found: found.clone(), target }),
             Err(trouble) => Err((found, trouble)),
         }
     }
 
     /// Fetches files while the host computes their digests. What does not
     /// agree may have changed meanwhile, and is fetched once more.
-    pub(super) async fn fetch_jobs<'f>(
-        &self,
-        jobs: Vec<Job<'f>>,
-    ) -> Result<Vec<Done<'f>>, Trouble> {
+    pub(super) async fn fetch_jobs(&self, jobs: Vec<Job>) -> Result<Vec<Done>, Trouble> {
         let mut done = Vec::new();
         let mut again = Vec::new();
         for (job, result) in self.fetch_once(jobs).await? {
             match result {
                 Err(trouble) if trouble.failure.code == "checksum_mismatch" => {
                     self.host.meter.again(job.found.size());
-                    again.push(job);
+                    again.push(self.as_it_is_now(job).await?);
                 }
                 result => done.push((job.found, result)),
             }
@@ -70,15 +67,24 @@ impl Download<'_> {
         Ok(done)
     }
 
-    async fn fetch_once<'f>(
+    /// A file that may have changed since it was found.
+    async fn as_it_is_now(&self, mut job: Job) -> Result<Job, Trouble> {
+        let now = self.host.stat(&job.found.remote).await?;
+        if let Some(attributes) = now.filter(|now| now.is_file() && now.size.is_some()) {
+            job.found.attributes = attributes;
+        }
+        Ok(job)
+    }
+
+    async fn fetch_once(
         &self,
-        jobs: Vec<Job<'f>>,
-    ) -> Result<Vec<(Job<'f>, Result<FileOutcome, Trouble>)>, Trouble> {
-        let wanted: Vec<Wanted<'_>> = jobs.iter().map(|job| wanted(job.found)).collect();
+        jobs: Vec<Job>,
+    ) -> Result<Vec<(Job, Result<FileOutcome, Trouble>)>, Trouble> {
+        let wanted: Vec<Wanted<'_>> = jobs.iter().map(|job| wanted(&job.found)).collect();
         let bytes = jobs.iter().map(|job| job.found.size()).fold(0, u64::saturating_add);
         // A file of the same size may be the same: only its digest can tell
         // whether it must be fetched.
-        let same_size = |job: &Job<'_>| {
+        let same_size = |job: &Job| {
             job.target.existing().is_some_and(|existing| existing.size == job.found.size())
         };
         let here = join_all(jobs.iter().map(|job| async {
@@ -108,7 +114,7 @@ impl Download<'_> {
     }
 
     /// The digest of the file that is there already.
-    async fn existing(&self, job: &Job<'_>) -> Option<String> {
+    async fn existing(&self, job: &Job) -> Option<String> {
         let target = job.target.clone();
         let file = blocking(move || target.open()).await.ok()?;
         let cancel = self.host.context.cancel;
@@ -117,7 +123,7 @@ impl Download<'_> {
     }
 
     /// Fetches a file beside its target.
-    async fn fetch_one(&self, job: &Job<'_>) -> Result<Fetched, Trouble> {
+    async fn fetch_one(&self, job: &Job) -> Result<Fetched, Trouble> {
         let host = self.host;
         let size = job.found.size();
         let remote = &job.found.remote;
@@ -169,14 +175,14 @@ struct Fetched {
 impl Download<'_> {
     /// The file to write to: a new one, or what an interrupted transfer of the
     /// same file left, as far as that is proven to be its beginning.
-    async fn begin(&self, job: &Job<'_>) -> Result<(Part, Sha256, u64), Trouble> {
+    async fn begin(&self, job: &Job) -> Result<(Part, Sha256, u64), Trouble> {
         let host = self.host;
         if host.transfer.resume
             && let Some(taken) = self.taken_over(job).await?
         {
             return Ok(taken);
         }
-        let (target, permissions) = (job.target.clone(), self.permissions(job.found));
+        let (target, permissions) = (job.target.clone(), self.permissions(&job.found));
         let (ledger, login) = (host.context.ledger.clone(), host.context.login.to_owned());
         let source = job.found.remote.clone();
         let resume = host.transfer.resume;
@@ -203,13 +209,13 @@ impl Download<'_> {
         Ok((part.await?, Sha256::new(), 0))
     }
 
-    async fn taken_over(&self, job: &Job<'_>) -> Result<Option<(Part, Sha256, u64)>, Trouble> {
+    async fn taken_over(&self, job: &Job) -> Result<Option<(Part, Sha256, u64)>, Trouble> {
         let host = self.host;
         let (target, remote) = (job.target.clone(), &job.found.remote);
         let become_of = target.path().into_os_string().into_vec();
         let Some(open) = host.left(Kind::LocalPart, &become_of, remote) else { return Ok(None) };
         let name = path::file_name(&open.entry().path).unwrap_or_default().to_vec();
-        let permissions = self.permissions(job.found);
+        let permissions = self.permissions(&job.found);
         let held = host.held.clone();
         let taken = blocking(move || {
             let mut part = Part::take_over(target, &name, permissions, Some(open))?;
@@ -244,7 +250,7 @@ impl Download<'_> {
     /// Compares what arrived with what the host says, and puts it in place.
     async fn place(
         &self,
-        job: &Job<'_>,
+        job: &Job,
         there: Result<Digest, Trouble>,
         here: Option<String>,
         fetched: Option<Result<Fetched, Trouble>>,
@@ -259,7 +265,7 @@ impl Download<'_> {
         outcome.unchanged = unchanged;
         self.expected(&job.found.named, &there.sha256)?;
         if unchanged {
-            let (target, permissions) = (job.target.clone(), self.permissions(job.found));
+            let (target, permissions) = (job.target.clone(), self.permissions(&job.found));
             blocking(move || target.leave(permissions, mtime)).await?;
             host.meter.moved(job.found.size());
             return Ok(outcome);
@@ -274,7 +280,7 @@ impl Download<'_> {
             written.part.discard();
             return Err(Trouble::mismatch(&job.found.named, &there.sha256, &received));
         }
-        staged::confirm(host, job.found, &there.sha256).await?;
+        staged::confirm(host, &job.found, &there.sha256).await?;
         blocking(move || written.part.finish(mtime)).await?;
         Ok(outcome)
     }

@@ -69,7 +69,7 @@ fn prepare(base: &Path, ends_with_slash: bool, make: bool) -> Result<Place, Loca
 async fn list(host: &Host<'_>, place: Place, several: bool) -> Result<Listing, Trouble> {
     let mut listing = Listing::default();
     for source in &host.transfer.sources {
-        let remote = path::from_home(source.as_bytes());
+        let remote = host.absolute(source.as_bytes()).await?;
         let there = match host.staged {
             true => staged::fetch(host, &remote).await,
             false => {
@@ -168,7 +168,7 @@ impl Download<'_> {
         for (found, result) in self.fetch_jobs(jobs).await? {
             match result {
                 Ok(outcome) => self.host.tell(outcome),
-                Err(trouble) => self.failed(found, trouble, &mut fatal),
+                Err(trouble) => self.failed(&found, trouble, &mut fatal),
             }
         }
         fatal.map_or(Ok(()), Err)

@@ -45,7 +45,7 @@ impl Upload<'_> {
             }
             if wanted != Attributes::default() {
                 let failed = |error| Trouble::sftp(error, "set the attributes of", &dir);
-                self.host.sftp.setstat(&dir, &wanted).await.map_err(failed)?;
+                self.host.set(&dir, &wanted).await.map_err(failed)?;
             }
         }
         Ok(())

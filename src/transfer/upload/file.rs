@@ -337,7 +337,11 @@ async fn attribute(
         return Ok(());
     }
     let failed = |error| Trouble::sftp(error, "set the attributes of", &job.target.path);
-    host.sftp.setstat(file, &wanted).await.map_err(failed)
+    host.set(file, &wanted).await.map_err(failed)?;
+    if !fresh {
+        host.note_change();
+    }
+    Ok(())
 }
 
 /// SFTP has seconds until 2106.

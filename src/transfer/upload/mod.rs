@@ -29,7 +29,7 @@ pub(super) struct Upload<'a> {
 /// Moves all sources of the transfer.
 pub(super) async fn run(host: &Host<'_>) -> Result<(), Trouble> {
     let transfer = host.transfer;
-    let asked = path::from_home(transfer.target.as_bytes());
+    let asked = host.absolute(transfer.target.as_bytes()).await?;
     let (sources, recursive) = (transfer.sources.clone(), transfer.recursive);
     let cancel = host.context.cancel.clone();
     let mut tree = blocking(move || Tree::of(&sources, recursive, &cancel)).await?;
@@ -45,9 +45,13 @@ pub(super) async fn run(host: &Host<'_>) -> Result<(), Trouble> {
     // A directory that is to be made is meant where several sources are.
     let several = transfer.mkdir && transfer.sources.len() > 1;
     let place = Place { present, ends_with_slash: path::means_directory(&asked) || several };
-    let nowhere = |why| Trouble::file("no_landing", Phase::Transfer, format!("{why}")).fatal();
+    let nowhere = |why| {
+        Trouble::file("no_landing", Phase::Transfer, format!("{why}"))
+            .fatal()
+            .hint("name a directory that is there; or end it with / and add --mkdir")
+    };
     let landings = tree.land(place).map_err(nowhere)?;
-    let base = path::trim_end(&asked).to_vec();
+    let base = path::trim_end(asked.strip_suffix(b"/.").unwrap_or(&asked)).to_vec();
     if tree.entries.iter().any(|entry| !matches!(entry.kind, Kind::File { .. })) {
         host.must_not_be_staged("a directory cannot be sent")?;
     }

@@ -66,6 +66,7 @@ impl Upload<'_> {
         };
         match staged::install(&host.shell(), install).await {
             Ok(by) => {
+                host.note_change();
                 host.settled(&part);
                 host.discard(copy).await;
                 // Of two digests, the one over the file that is in place.

@@ -40,7 +40,7 @@ fn abandon(site: &Site, kind: Kind, source: &Path, target: &Path, content: &[u8]
     fs::write(&part, content).unwrap();
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let entry = Entry {
-        login: format!("{}@127.0.0.1:{}", site.sshd.user(), site.sshd.port()),
+        login: format!("vm01={}@127.0.0.1:{}", site.sshd.user(), site.sshd.port()),
         kind,
         path: bytes(&part),
         target: bytes(target),

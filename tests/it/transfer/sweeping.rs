@@ -74,7 +74,7 @@ fn only_files_in_the_making_are_removed() {
     let ledger = Ledger::new(Some(site.ledger()));
     for (kind, path) in [(Kind::LocalPart, &here), (Kind::Part, &there)] {
         let entry = Entry {
-            login: format!("{}@127.0.0.1:{}", site.sshd.user(), site.sshd.port()),
+            login: format!("vm01={}@127.0.0.1:{}", site.sshd.user(), site.sshd.port()),
             kind,
             path: path.to_str().unwrap().into(),
             target: b"x".into(),

@@ -114,8 +114,7 @@ async fn a_tree_lands_as_cp_has_it() {
     let inside = Transfer::upload(site.here("tree/."), site.there("a")).recursive(true);
     assert!(site.moves(inside).await.success());
     assert_eq!(tree(&site.there("a")), expected);
-    let refused = Transfer::upload(site.here("tree"), site.there("b"));
-    fails(&site.moves(refused).await, "is_a_directory", &["tree"]);
+    site.moved("push", &[], "tree", "b").ends(2).says(&["tree", "it is a directory", "-r"]);
     let refused = Transfer::download(site.there("a"), site.here("b"));
     fails(&site.moves(refused).await, "is_a_directory", &["/a"]);
     site.is_clean();
@@ -197,7 +196,10 @@ fn one_bad_file_is_told_and_the_others_are_moved() {
         (Some("failed"), Some(1))
     );
     let message = host["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("1 of 3 files failed") && message.contains("tree/b"), "{message}");
+    assert!(
+        message.starts_with("1 of 3 files failed: ") && message.contains("tree/b"),
+        "{message}"
+    );
     for name in ["a", "c"] {
         assert_eq!(fs::read_to_string(site.there("tree").join(name)).unwrap(), name);
     }
