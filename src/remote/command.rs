@@ -96,6 +96,7 @@ impl Secret {
     }
 
     /// A copy of what is kept from being printed.
+    #[cfg(feature = "cli")]
     pub(crate) fn reveal(&self) -> SecretString {
         use secrecy::ExposeSecret;
         self.0.expose_secret().to_owned().into()
