@@ -30,6 +30,18 @@ pub struct Event {
 /// `Progress` and one `HostFinished`, in this order. A host that is denied has no `HostStarted`.
 #[derive(Clone, Debug)]
 pub enum EventKind {
+    /// Every host of a batch has finished. Told only where batches were asked
+    /// for, after the batch's last `HostFinished`.
+    BatchFinished {
+        /// Which batch, from 1.
+        index: usize,
+        /// How many batches there are.
+        of: usize,
+        /// Its hosts, in order.
+        hosts: Vec<VmId>,
+        /// How many of them ended in each status; statuses with none are absent.
+        summary: Vec<(Status, usize)>,
+    },
     /// The last event of a host.
     HostFinished(Box<HostResult>),
     /// A host's turn has come.
@@ -57,6 +69,8 @@ pub enum EventKind {
     RunFinished {
         /// How many hosts ended in each status; statuses with none are absent.
         summary: Vec<(Status, usize)>,
+        /// Why not everything was done, if the run was stopped.
+        stopped: Option<Stopped>,
     },
     /// The first event of a run.
     RunStarted {
@@ -65,6 +79,34 @@ pub enum EventKind {
         /// The command as it was given, or what else is done.
         command: String,
     },
+}
+
+/// Why a run ended before everything was done.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Stopped {
+    /// What stopped it.
+    pub reason: StopReason,
+    /// The same in words: `3 of 40 failed (limit 2)`.
+    pub message: String,
+}
+
+/// What stopped a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The operator or the program.
+    Cancelled,
+    /// The time for the whole run was over.
+    Deadline,
+    /// What a batch did kept the next one from starting.
+    Gate,
+    /// More hosts failed than may.
+    MaxFail,
+}
+
+impl StopReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Cancelled, Self::Deadline, Self::Gate, Self::MaxFail];
 }
 
 /// How far a transfer has come.

@@ -380,8 +380,12 @@ impl HostResult {
 
 /// How many hosts ended in each status, in the order of [`Status::ALL`];
 /// statuses with none are absent.
-pub fn tally(results: &[HostResult]) -> Vec<(Status, usize)> {
-    let count = |status| results.iter().filter(|result| result.status == status).count();
-    let counts = Status::ALL.into_iter().map(|status| (status, count(status)));
-    counts.filter(|&(_, count)| count > 0).collect()
+pub fn tally<'a>(results: impl IntoIterator<Item = &'a HostResult>) -> Vec<(Status, usize)> {
+    let mut counts = Status::ALL.map(|status| (status, 0));
+    for result in results {
+        for (status, count) in &mut counts {
+            *count += usize::from(result.status == *status);
+        }
+    }
+    counts.into_iter().filter(|&(_, count)| count > 0).collect()
 }

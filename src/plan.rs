@@ -24,6 +24,9 @@ pub struct Plan {
     pub action: Action,
     /// Where, in this order, and whether it may be.
     pub hosts: Vec<PlannedHost>,
+    /// What is run on each batch to learn whether the next one may follow, on
+    /// the same hosts in the same order.
+    pub probes: Vec<Plan>,
 }
 
 /// One host of a plan.
@@ -86,7 +89,24 @@ impl Plan {
             metadata: asker.metadata,
             action,
             hosts,
+            probes: Vec::new(),
         }
+    }
+
+    /// Makes a plan for the same hosts a probe of this one. Where the probe is
+    /// denied, so is the action: what cannot be checked is not begun.
+    pub fn probe_by(&mut self, mut probe: Self) {
+        probe.run = self.run;
+        for (host, probed) in self.hosts.iter_mut().zip(&probe.hosts) {
+            if host.decision.allow && !probed.decision.allow {
+                let reason = probed.decision.reason.as_deref().unwrap_or("denied");
+                host.decision = Decision {
+                    reason: Some(format!("the gate's probe: {reason}")),
+                    ..probed.decision.clone()
+                };
+            }
+        }
+        self.probes.push(probe);
     }
 }
 

@@ -12,6 +12,7 @@ use super::terminal::Terminal;
 use crate::config::{Config, duration};
 use crate::prompt::Prompter;
 use crate::remote::EnvName;
+use crate::run::{InvalidShare, Share};
 use crate::{Overrides, inventory};
 
 /// `30`, `30s`, `2m`, `1h30m`; 0 is none.
@@ -19,34 +20,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }
 
-/// A number of hosts, or a share of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fanout {
-    Hosts(usize),
-    Percent(usize),
-}
-
-impl Fanout {
-    /// How many of `total` hosts; never none.
-    pub(super) fn of(self, total: usize) -> usize {
-        match self {
-            Self::Hosts(hosts) => hosts,
-            Self::Percent(percent) => (total * percent / 100).max(1),
-        }
-    }
-}
-
-pub(super) fn parse_fanout(text: &str) -> Result<Fanout, String> {
-    let wrong = || format!("{text:?} is neither a number of hosts nor a percentage");
-    let (number, percent) = match text.strip_suffix('%') {
-        Some(number) => (number, true),
-        None => (text, false),
-    };
-    match number.parse().map_err(|_| wrong())? {
-        0 => Err("at least one host at a time is needed".into()),
-        number if percent && number > 100 => Err(wrong()),
-        number if percent => Ok(Fanout::Percent(number)),
-        number => Ok(Fanout::Hosts(number)),
+/// A number of hosts, or a share of them, of which at least one is meant.
+pub(super) fn parse_some(text: &str) -> Result<Share, String> {
+    match text.parse().map_err(|error: InvalidShare| error.to_string())? {
+        Share::Hosts(0) | Share::Percent(0) => Err("at least one host is needed".into()),
+        share => Ok(share),
     }
 }
 

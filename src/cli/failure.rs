@@ -155,6 +155,7 @@ impl From<RequestError> for Failure {
             RequestError::Pattern(error) => {
                 error.nearest().map(|name| format!("did you mean {name}?"))
             }
+            RequestError::Gate(_) => Some("use rc or probe:CMD".into()),
             RequestError::StdinShared(_) => Some("put it into a file and give that".into()),
             _ => None,
         };
@@ -163,6 +164,7 @@ impl From<RequestError> for Failure {
             RequestError::Action(InvalidAction::Command(_)) => "command_invalid",
             RequestError::Action(InvalidAction::Script(_)) => "script_invalid",
             RequestError::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
+            RequestError::Gate(_) => "gate_invalid",
             RequestError::Host(_) => "host_not_usable",
             RequestError::Local { .. } => "local_unreadable",
             RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",

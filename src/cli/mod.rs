@@ -10,6 +10,7 @@ mod context;
 mod doctor;
 mod exec;
 mod failure;
+mod fleet;
 mod hosts;
 mod keys;
 mod meta;

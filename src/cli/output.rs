@@ -11,6 +11,7 @@ use super::signals::Interrupted;
 use super::stdout::is_broken_pipe;
 use super::terminal::Terminal;
 use crate::Request;
+use crate::event::{Event, EventKind, Stopped};
 use crate::outcome::HostResult;
 use crate::report::{
     Document, Endings, EventLines, Gathered, Labelled, Rerun, Single, Streams, Style, Summary,
@@ -91,7 +92,8 @@ impl OutputArgs {
         // comes.
         let streams = matches!(self.mode(), Output::Stream | Output::Ndjson);
         let request = request.stream(streams);
-        // What is shown need not be kept.
+        // What is shown need not be kept, unless a gate looks at it: the
+        // request sees to that.
         if self.mode() == Output::Stream { request.output_max(0) } else { request }
     }
 
@@ -115,7 +117,7 @@ impl OutputArgs {
         let quiet = style.quiet;
         let view: Box<dyn View> = match self.mode() {
             Output::Gather => Box::new(Gathered::new(style)),
-            Output::Json => Box::new(Document),
+            Output::Json => Box::new(Document::default()),
             Output::Ndjson => Box::new(EventLines),
             Output::None => Box::new(Endings::new(style)),
             Output::Stream if single => {
@@ -130,18 +132,13 @@ impl OutputArgs {
 
     /// The exit code that the results call for; `own` says whether it may be that
     /// of the one host's command.
-    pub(super) fn exit_code(
-        &self,
-        results: &[HostResult],
-        own: bool,
-        interrupted: &Interrupted,
-    ) -> u8 {
+    pub(super) fn exit_code(&self, ended: &Ended, own: bool, interrupted: &Interrupted) -> u8 {
         if let Some(code) = interrupted.exit() {
             return code;
         }
-        match results {
+        match &ended.results[..] {
             [result] if own && self.exit_code == ExitCode::Auto => exit::pass_through(result),
-            _ => exit::table(results),
+            results => exit::of_run(results, ended.stopped.as_ref()),
         }
     }
 }
@@ -149,17 +146,27 @@ impl OutputArgs {
 /// After how long without an event a view is told that time passes.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A run that has been shown.
+pub(super) struct Ended {
+    results: Vec<HostResult>,
+    stopped: Option<Stopped>,
+}
+
 /// Shows a run as it goes. A reader of our output that goes away stops it, as
 /// it stops ssh.
 pub(super) async fn follow(
     mut handle: RunHandle,
     mut view: Box<dyn View>,
-) -> Result<Vec<HostResult>, Failure> {
+) -> Result<Ended, Failure> {
     let (run, cancel) = (handle.id(), handle.canceller());
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut broken = None;
+    let mut stopped = None;
     loop {
         let event = tokio::time::timeout(TICK, handle.next_event()).await;
+        if let Ok(Some(Event { kind: EventKind::RunFinished { stopped: why, .. }, .. })) = &event {
+            stopped.clone_from(why);
+        }
         if broken.is_some() && !matches!(event, Ok(None)) {
             continue;
         }
@@ -182,6 +189,6 @@ pub(super) async fn follow(
     };
     match shown {
         Err(error) if !is_broken_pipe(&error) => Err(error.into()),
-        _ => Ok(results),
+        _ => Ok(Ended { results, stopped }),
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::arguments::{self, Fanout, SshArgs, parse_duration, parse_fanout};
+use super::arguments::{self, SshArgs, parse_duration};
 use super::context::Context;
 use super::failure::Failure;
+use super::fleet::FleetArgs;
 use super::output::{Output, OutputArgs, follow};
 use super::rerun::rerun;
 use super::signals::cancel_on_signal;
@@ -17,6 +18,7 @@ use crate::Request;
 use crate::plan::Plan;
 use crate::remote::{Action, Stdin};
 use crate::report::exit::Exit;
+use crate::run::Schedule;
 
 /// The flags of a request, whatever is to be done.
 #[derive(clap::Args)]
@@ -27,9 +29,6 @@ pub(super) struct RequestArgs {
     /// Show what would be run where, and whether it may be; run nothing
     #[arg(long, env = "ORCHESTRATOR_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     dry_run: bool,
-    /// How many VMs at once [default: max_parallel_commands, else 32]
-    #[arg(short, long, env = "ORCHESTRATOR_FANOUT", value_parser = parse_fanout, value_name = "N|N%")]
-    fanout: Option<Fanout>,
     /// How long it may take on each VM, then it is ended there; 0 is no limit [default: default_timeout, else 30s]
     #[arg(long, env = "ORCHESTRATOR_TIMEOUT", value_parser = parse_duration, value_name = "DURATION")]
     timeout: Option<Duration>,
@@ -44,6 +43,8 @@ pub(super) struct RequestArgs {
     reason: Option<String>,
     #[command(flatten)]
     narrow: TargetArgs,
+    #[command(flatten)]
+    fleet: FleetArgs,
 }
 
 /// Does on the VMs what `action` gives, beside the secrets that must never be
@@ -67,6 +68,7 @@ fn carry_out(
     output: &OutputArgs,
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
+    args.fleet.check()?;
     let Chosen { selection, stdin } = args.narrow.select(&args.targets)?;
     let mut config = context.config()?;
     targets::note_skipped(context, &config.inventory, &selection);
@@ -90,7 +92,7 @@ fn carry_out(
     let request = orchestrator.select(selection.clone()).action(action);
     let request = args.apply(output.apply(request), total);
     if args.dry_run {
-        return dry_run(&request.plan()?);
+        return dry_run(&request.plan()?, &args.fleet.schedule());
     }
     // This thread shows the run and may wait for whoever reads our output; the
     // other one keeps the deadlines meanwhile.
@@ -102,10 +104,10 @@ fn carry_out(
             let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
             let single = selection.hosts().is_single_literal();
             let view = output.view(context, single, grace, rerun(&args.targets));
-            let results = follow(handle, view).await?;
+            let ended = follow(handle, view).await?;
             // Files have no exit code of their own to give.
             let own = single && !moves_files;
-            Ok::<_, Failure>(output.exit_code(&results, own, &interrupted))
+            Ok::<_, Failure>(output.exit_code(&ended, own, &interrupted))
         };
         let done = done.await;
         // What was refused is on record, too, and that is to be complete.
@@ -128,13 +130,10 @@ impl RequestArgs {
         if let Some(retries) = self.retries {
             request = request.retries(retries);
         }
-        if let Some(fanout) = self.fanout {
-            request = request.fanout(fanout.of(total));
-        }
         if let Some(reason) = &self.reason {
             request = request.reason(reason);
         }
-        request
+        self.fleet.apply(request, total)
     }
 }
 
@@ -147,10 +146,18 @@ fn takes_stdin(action: &Action) -> bool {
     matches!(stdin, Stdin::Inherit)
 }
 
-fn dry_run(plan: &Plan) -> Result<u8, Failure> {
+fn dry_run(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
+    let batches = schedule.ranges(plan.hosts.len());
     print(|out| {
         writeln!(out, "{}", plan.action.display())?;
-        for host in &plan.hosts {
+        for probe in &plan.probes {
+            writeln!(out, "probe between batches: {}", probe.action.display())?;
+        }
+        for (index, host) in plan.hosts.iter().enumerate() {
+            let batch = batches.iter().position(|batch| batch.start == index);
+            if let Some(batch) = batch.filter(|_| !schedule.is_plain()) {
+                writeln!(out, "batch {}/{}", batch + 1, batches.len())?;
+            }
             let verdict = if host.decision.allow { "allowed" } else { "DENIED" };
             let way = match &host.endpoint {
                 Ok(endpoint) => format!("{}@{}", endpoint.user, endpoint.authority()),

@@ -49,6 +49,9 @@ pub enum RequestError {
     /// It can be done on no host.
     #[error(transparent)]
     Action(#[from] InvalidAction),
+    /// This gate looks at what a command wrote, and files are to be moved.
+    #[error("the gate {0} needs a command or a script: a transfer writes no output")]
+    Gate(String),
     /// A host that was named cannot be used.
     #[error(transparent)]
     Host(#[from] SelectError),

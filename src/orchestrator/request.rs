@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::access;
 use super::{HostError, Orchestrator, RequestError, RunError};
+use crate::event::{EventKind, Stopped};
 use crate::exec::Limits;
 use crate::ids::{RunId, VmId};
 use crate::inventory::{Inventory, SelectError};
@@ -16,7 +17,7 @@ use crate::outcome::{HostResult, Status};
 use crate::plan::{Asker, Plan, Target};
 use crate::remote::{Action, Command, Direction, Script, ScriptSource, Stdin, Transfer};
 use crate::retry::RetryPolicy;
-use crate::run::{Options, RunHandle};
+use crate::run::{Gate, Options, Rollout, RunHandle};
 
 /// Some hosts, before it is said what is to be done there.
 pub struct On {
@@ -81,7 +82,7 @@ impl On {
                 ..Limits::default()
             },
             retry: RetryPolicy::new(attempts),
-            stream: false,
+            ..Options::default()
         };
         let asker =
             Asker { operator: self.orchestrator.inner.operator.clone(), ..Asker::default() };
@@ -167,6 +168,12 @@ impl Request {
         self
     }
 
+    /// In which steps the hosts are gone through, and what stops the run.
+    pub fn rollout(mut self, rollout: Rollout) -> Self {
+        self.options.rollout = rollout;
+        self
+    }
+
     /// Whether output is told in events as it comes.
     pub fn stream(mut self, stream: bool) -> Self {
         self.options.stream = stream;
@@ -195,7 +202,18 @@ impl Request {
                 }),
             });
         }
-        Ok(Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy))
+        let decide = |action, targets| {
+            Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy)
+        };
+        let mut plan = decide(action, targets.clone());
+        for gate in &self.options.rollout.gates {
+            if let Gate::Probe(command) = gate {
+                let probe = Action::from((**command).clone());
+                probe.validate()?;
+                plan.probe_by(decide(probe, targets.clone()));
+            }
+        }
+        Ok(plan)
     }
 
     /// The action with what is read here only once, before anything is decided.
@@ -220,7 +238,12 @@ impl Request {
             }
         }
         action.validate()?;
-        Ok(action)
+        let mut gates = self.options.rollout.gates.iter();
+        let moves_files = matches!(action, Action::Transfer(_));
+        match gates.find(|gate| moves_files && gate.needs_output()) {
+            Some(gate) => Err(RequestError::Gate(gate.to_string())),
+            None => Ok(action),
+        }
     }
 
     /// Begins, and gives what follows and stops the run.
@@ -228,7 +251,12 @@ impl Request {
     /// # Errors
     /// As [`plan`](Self::plan), the orchestrator is shutting down, or the stdin
     /// cannot be given.
-    pub fn start(self) -> Result<RunHandle, RequestError> {
+    pub fn start(mut self) -> Result<RunHandle, RequestError> {
+        let searched = |gate: &Gate| matches!(gate, Gate::Match(_));
+        if self.options.rollout.gates.iter().any(searched) {
+            let kept = &mut self.options.limits.output_max;
+            *kept = (*kept).max(Limits::default().output_max);
+        }
         let inner = &self.orchestrator.inner;
         if inner.closing.is_cancelled() {
             return Err(RequestError::Closing);
@@ -247,9 +275,14 @@ impl Request {
     /// # Cancel safety
     /// The run goes on when the future is dropped.
     pub async fn run(self) -> Result<Report, RequestError> {
-        let handle = self.start()?;
-        let run = handle.id();
-        Ok(Report { run, results: handle.wait().await })
+        let mut handle = self.start()?;
+        let (run, mut stopped) = (handle.id(), None);
+        while let Some(event) = handle.next_event().await {
+            if let EventKind::RunFinished { stopped: why, .. } = event.kind {
+                stopped = why;
+            }
+        }
+        Ok(Report { run, stopped, results: handle.wait().await })
     }
 }
 
@@ -324,6 +357,7 @@ pub(crate) fn resolve(inventory: &Inventory, hosts: &Selection) -> Result<NodeSe
 #[derive(Clone, Debug)]
 pub struct Report {
     run: RunId,
+    stopped: Option<Stopped>,
     results: Vec<HostResult>,
 }
 
@@ -331,6 +365,11 @@ impl Report {
     /// The run's id.
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// Why not everything was done, if the run was stopped.
+    pub fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
     }
 
     /// One result per host, in the order of the request.
@@ -391,7 +430,7 @@ mod tests {
             hint: None,
             retryable: false,
         });
-        Report { run: RunId::new(), results: vec![result] }
+        Report { run: RunId::new(), stopped: None, results: vec![result] }
     }
 
     #[test]

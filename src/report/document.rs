@@ -6,16 +6,21 @@ use serde::{Serialize, Serializer};
 
 use super::json::{Counts, Host, VERSION, write_line};
 use super::{Streams, View};
-use crate::event::Event;
+use crate::event::{Event, EventKind, Stopped};
 use crate::ids::RunId;
 use crate::outcome::{Failure, HostResult, tally};
 
 /// Shows nothing until the run is over, then one document on stdout.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Document;
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    stopped: Option<Stopped>,
+}
 
 impl View for Document {
-    fn event(&mut self, _: &Event, _: &mut Streams<'_>) -> io::Result<()> {
+    fn event(&mut self, event: &Event, _: &mut Streams<'_>) -> io::Result<()> {
+        if let EventKind::RunFinished { stopped, .. } = &event.kind {
+            self.stopped.clone_from(stopped);
+        }
         Ok(())
     }
 
@@ -25,7 +30,7 @@ impl View for Document {
         results: &[HostResult],
         to: &mut Streams<'_>,
     ) -> io::Result<()> {
-        write_document(to.out, run, results)
+        write(to.out, run, results, self.stopped.as_ref())
     }
 }
 
@@ -38,10 +43,20 @@ pub fn write_document(
     run: RunId,
     results: &[HostResult],
 ) -> io::Result<()> {
+    write(stream, run, results, None)
+}
+
+fn write(
+    stream: &mut dyn Write,
+    run: RunId,
+    results: &[HostResult],
+    stopped: Option<&Stopped>,
+) -> io::Result<()> {
     let document = Content {
         v: VERSION,
         run: Some(run),
         summary: Some(Counts(tally(results))),
+        stopped,
         error: None,
         hosts: Hosts(results),
     };
@@ -53,8 +68,14 @@ pub fn write_document(
 /// # Errors
 /// Those of the stream.
 pub fn write_error(stream: &mut dyn Write, error: &Failure) -> io::Result<()> {
-    let document =
-        Content { v: VERSION, run: None, summary: None, error: Some(error), hosts: Hosts(&[]) };
+    let document = Content {
+        v: VERSION,
+        run: None,
+        summary: None,
+        stopped: None,
+        error: Some(error),
+        hosts: Hosts(&[]),
+    };
     write_line(stream, &document)
 }
 
@@ -64,6 +85,8 @@ struct Content<'a> {
     run: Option<RunId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'a Stopped>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
     hosts: Hosts<'a>,
@@ -80,7 +103,7 @@ impl Serialize for Hosts<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{exited, failure, finished, result, started, watch};
+    use super::super::fixture::{exited, failure, finished, result, started, stopped, watch};
     use super::*;
     use crate::outcome::{Phase, Status};
 
@@ -92,7 +115,7 @@ mod tests {
             finished(exited("vm02", 0, b"", b"")),
             finished(exited("vm01", 0, b"", b"")),
         ];
-        let (out, err) = watch(&mut Document, kinds);
+        let (out, err) = watch(&mut Document::default(), kinds);
         assert_eq!(err, b"");
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with(r#"{"v":1,"run":""#) && text.ends_with("}\n"), "{text}");
@@ -102,6 +125,15 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let ids: Vec<_> = value["hosts"].as_array().unwrap().iter().map(|h| &h["vm_id"]).collect();
         assert_eq!(ids, ["vm01", "vm02", "vm03"]);
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_says_why() {
+        let last = EventKind::RunFinished { summary: vec![], stopped: Some(stopped()) };
+        let (out, _) = watch(&mut Document::default(), vec![last]);
+        let text = String::from_utf8(out).unwrap();
+        let said = r#""stopped":{"reason":"max_fail","message":"3 of 40 failed (limit 2)"},"#;
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]

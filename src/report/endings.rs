@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::explain::explain;
 use super::style::Style;
-use super::summary::{next_line, summarise};
-use super::{Streams, View, show};
-use crate::event::{Event, EventKind};
+use super::summary::{counts, next_line, summarise};
+use super::{Streams, View, escape, fold, show};
+use crate::event::{Event, EventKind, StopReason};
 use crate::ids::RunId;
 use crate::outcome::HostResult;
 
@@ -31,7 +31,18 @@ impl View for Endings {
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()> {
         self.clock.note(event);
         match &event.kind {
+            EventKind::BatchFinished { index, of, hosts, summary } if !self.style.quiet => {
+                let (hosts, counts) = (fold(hosts), counts(summary, self.style.err));
+                show(to.err, format!("batch {index}/{of} {hosts}: {counts}\n"))
+            }
             EventKind::HostFinished(result) => show(to.err, explain(result, &self.style)),
+            EventKind::RunFinished { stopped: Some(stopped), .. }
+                // Whoever cancelled it knows.
+                if stopped.reason != StopReason::Cancelled =>
+            {
+                let (bad, off) = (self.style.err.bad, self.style.err.off);
+                show(to.err, format!("{bad}stopped{off}: {}\n", escape(stopped.message.as_bytes())))
+            }
             _ => Ok(()),
         }
     }
@@ -70,7 +81,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{exited, finished, result, started, watch_text};
+    use super::super::fixture::{exited, finished, result, started, stopped, watch_text};
     use super::*;
     use crate::outcome::Status;
 
@@ -93,6 +104,30 @@ mod tests {
         let quiet = Style { quiet: true, ..Style::default() };
         let (_, err) = watch_text(&mut Endings::new(quiet), kinds);
         assert_eq!(err, "vm02: unknown\n");
+    }
+
+    #[test]
+    fn batches_and_what_stopped_them() {
+        let kinds = vec![
+            started(&["vm01", "vm02"]),
+            finished(exited("vm01", 0, b"", b"")),
+            EventKind::BatchFinished {
+                index: 1,
+                of: 2,
+                hosts: vec!["vm01".parse().unwrap()],
+                summary: vec![(Status::Success, 1)],
+            },
+            finished(result("vm02", Status::NotStarted)),
+            EventKind::RunFinished { summary: vec![], stopped: Some(stopped()) },
+        ];
+        let (_, err) = watch_text(&mut Endings::new(Style::default()), kinds.clone());
+        assert!(
+            err.starts_with("batch 1/2 vm01: 1 ok\nstopped: 3 of 40 failed (limit 2)\n"),
+            "{err}"
+        );
+        let quiet = Style { quiet: true, ..Style::default() };
+        let (_, err) = watch_text(&mut Endings::new(quiet), kinds);
+        assert_eq!(err, "stopped: 3 of 40 failed (limit 2)\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::json::{Counts, Host, VERSION, moment, text, write_line};
 use super::{Streams, View};
-use crate::event::{Event, EventKind, Progress};
+use crate::event::{Event, EventKind, Progress, Stopped};
 use crate::ids::{RunId, VmId};
 use crate::outcome::HostResult;
 use crate::remote::Stream;
@@ -39,6 +39,12 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
+    BatchFinished {
+        index: usize,
+        of: usize,
+        hosts: &'a [VmId],
+        summary: Counts,
+    },
     HostFinished(Box<Host<'a>>),
     HostStarted {
         vm_id: &'a VmId,
@@ -56,6 +62,8 @@ enum Body<'a> {
     },
     RunFinished {
         summary: Counts,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stopped: Option<&'a Stopped>,
     },
     RunStarted {
         hosts: &'a [VmId],
@@ -75,6 +83,10 @@ enum Data {
 impl<'a> Line<'a> {
     fn new(event: &'a Event) -> Self {
         let (r#type, body) = match &event.kind {
+            EventKind::BatchFinished { index, of, hosts, summary } => {
+                let summary = Counts(summary.clone());
+                ("batch_finished", Body::BatchFinished { index: *index, of: *of, hosts, summary })
+            }
             EventKind::HostFinished(result) => {
                 ("host_finished", Body::HostFinished(Box::new(Host::new(result))))
             }
@@ -93,8 +105,9 @@ impl<'a> Line<'a> {
             EventKind::Progress { vm, progress } => {
                 ("progress", Body::Progress { vm_id: vm, progress: *progress })
             }
-            EventKind::RunFinished { summary } => {
-                ("run_finished", Body::RunFinished { summary: Counts(summary.clone()) })
+            EventKind::RunFinished { summary, stopped } => {
+                let (summary, stopped) = (Counts(summary.clone()), stopped.as_ref());
+                ("run_finished", Body::RunFinished { summary, stopped })
             }
             EventKind::RunStarted { hosts, command } => {
                 ("run_started", Body::RunStarted { hosts, command })
@@ -110,7 +123,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::fixture::{at, exited, finished, output, started, vm, watch};
+    use super::super::fixture::{at, exited, finished, output, started, stopped, vm, watch};
     use super::*;
     use crate::outcome::Status;
 
@@ -172,9 +185,27 @@ mod tests {
                 json!({"vm_id": "vm01", "bytes": 5, "bytes_total": 9, "files": 1, "files_total": 2}),
             ),
             (
-                EventKind::RunFinished { summary },
+                EventKind::BatchFinished {
+                    index: 1,
+                    of: 2,
+                    hosts: vec![vm("vm01")],
+                    summary: vec![(Status::Failed, 1)],
+                },
+                "batch_finished",
+                json!({"index": 1, "of": 2, "hosts": ["vm01"], "summary": {"failed": 1}}),
+            ),
+            (
+                EventKind::RunFinished { summary: summary.clone(), stopped: None },
                 "run_finished",
                 json!({"summary": {"success": 2, "unknown": 1}}),
+            ),
+            (
+                EventKind::RunFinished { summary, stopped: Some(stopped()) },
+                "run_finished",
+                json!({
+                    "summary": {"success": 2, "unknown": 1},
+                    "stopped": {"reason": "max_fail", "message": "3 of 40 failed (limit 2)"},
+                }),
             ),
         ];
         for (kind, name, value) in expected {

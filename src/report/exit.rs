@@ -1,5 +1,6 @@
 //! What the exit code of the program says about a run.
 
+use crate::event::{StopReason, Stopped};
 use crate::outcome::{HostResult, Status};
 use crate::remote::ExitStatus;
 
@@ -129,7 +130,21 @@ impl Exit {
 /// The code of a run by the table. An interrupted run is the caller's to know:
 /// it ends with 130 or 143 whatever the results are.
 pub fn table(results: &[HostResult]) -> u8 {
-    let applies = |exit: &&Exit| results.iter().any(|result| Exit::of(result) == **exit);
+    of_run(results, None)
+}
+
+/// As [`table`], for a run that may have been stopped.
+///
+/// A run that a gate or failures stopped is that, even if every host had been
+/// started by then.
+pub fn of_run(results: &[HostResult], stopped: Option<&Stopped>) -> u8 {
+    let by_us =
+        |stopped: &Stopped| matches!(stopped.reason, StopReason::Gate | StopReason::MaxFail);
+    let stopped = stopped.is_some_and(by_us);
+    let applies = |exit: &&Exit| {
+        stopped && **exit == Exit::Stopped
+            || results.iter().any(|result| Exit::of(result) == **exit)
+    };
     Exit::PRECEDENCE.iter().find(applies).map_or(Exit::Ok.code(), |exit| exit.code())
 }
 
@@ -216,6 +231,17 @@ mod tests {
             check_table(&rest, code);
             rest.reverse();
             check_table(&rest, code);
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_is_told_from_one_that_was_too_slow() {
+        let results = [result(Status::Failed), result(Status::Cancelled)];
+        for (reason, code) in StopReason::ALL.into_iter().zip([3, 3, 8, 8]) {
+            let stopped = Stopped { reason, message: String::new() };
+            assert_eq!(of_run(&results, Some(&stopped)), code, "{reason:?}");
+            let denied = [result(Status::PolicyDenied)];
+            assert_eq!(of_run(&denied, Some(&stopped)), 7);
         }
     }
 

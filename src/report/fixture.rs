@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Streams, View};
-use crate::event::{Chunk, Event, EventKind};
+use crate::event::{Chunk, Event, EventKind, StopReason, Stopped};
 use crate::ids::{RunId, VmId};
 use crate::outcome::{
     Effect, Failure, FileOutcome, HostResult, Phase, Status, Timing, Transferred, VerifiedBy,
@@ -20,6 +20,10 @@ pub(super) fn vm(id: &str) -> VmId {
 
 pub(super) fn at() -> Timestamp {
     "2026-11-21T02:40:00.123456789Z".parse().unwrap()
+}
+
+pub(super) fn stopped() -> Stopped {
+    Stopped { reason: StopReason::MaxFail, message: "3 of 40 failed (limit 2)".into() }
 }
 
 pub(super) fn captured(bytes: &[u8], cap: usize) -> Captured {

@@ -6,6 +6,7 @@ mod files;
 use serde_json::{Value, json};
 
 use super::json::VERSION;
+use crate::event::StopReason;
 use crate::outcome::Status;
 
 /// The schema of the document and of each event. Fields may be added within a
@@ -37,6 +38,7 @@ pub fn schema() -> Value {
                 "propertyNames": {"$ref": "#/$defs/status"},
                 "additionalProperties": {"type": "integer", "minimum": 1},
             },
+            "stopped": stopped(),
             "document": document(),
             "host": host(),
             "file": files::file(),
@@ -66,10 +68,20 @@ fn document() -> Value {
                 "anyOf": [{"$ref": "#/$defs/run"}, {"type": "null"}],
             },
             "summary": {"$ref": "#/$defs/summary"},
+            "stopped": {"$ref": "#/$defs/stopped"},
             "error": {"$ref": "#/$defs/error"},
             "hosts": {"type": "array", "items": {"$ref": "#/$defs/host"}},
         },
         "oneOf": [{"required": ["summary"]}, {"required": ["error"]}],
+    })
+}
+
+fn stopped() -> Value {
+    json!({
+        "description": "Why not everything was done; absent where nothing stopped the run.",
+        "type": "object",
+        "required": ["reason", "message"],
+        "properties": {"reason": {"enum": StopReason::ALL}, "message": {"type": "string"}},
     })
 }
 
@@ -281,9 +293,22 @@ fn event() -> Value {
                 },
             })),
             kind("host_finished", json!({"$ref": "#/$defs/host"})),
+            kind("batch_finished", json!({
+                "description": "Told only of runs in batches.",
+                "required": ["index", "of", "hosts", "summary"],
+                "properties": {
+                    "index": {"description": "From 1.", "type": "integer", "minimum": 1},
+                    "of": {"type": "integer", "minimum": 1},
+                    "hosts": {"type": "array", "items": vm_id},
+                    "summary": {"$ref": "#/$defs/summary"},
+                },
+            })),
             kind("run_finished", json!({
                 "required": ["summary"],
-                "properties": {"summary": {"$ref": "#/$defs/summary"}},
+                "properties": {
+                    "summary": {"$ref": "#/$defs/summary"},
+                    "stopped": {"$ref": "#/$defs/stopped"},
+                },
             })),
         ],
     })

@@ -53,7 +53,7 @@ pub(super) fn summarise(
 ) -> String {
     let groups = groups(listed, palette);
     let hosts = if results.len() == 1 { "host" } else { "hosts" };
-    let (counts, total) = (counts(results, palette), results.len());
+    let (counts, total) = (counts(&tally(results), palette), results.len());
     format!("{groups}{counts} · {total} {hosts} in {elapsed_s:.1} s · run {run}\n")
 }
 
@@ -90,8 +90,9 @@ pub(super) fn exit_note(code: Option<u32>) -> String {
     code.filter(|&code| code != 0).map(|code| format!(", exit {code}")).unwrap_or_default()
 }
 
-fn counts(results: &[HostResult], palette: Palette) -> String {
-    let mut tally = tally(results);
+/// How many hosts ended how, those that are well first.
+pub(super) fn counts(tally: &[(Status, usize)], palette: Palette) -> String {
+    let mut tally = tally.to_vec();
     if tally.first().is_none_or(|(status, _)| *status != Status::Success) {
         tally.insert(0, (Status::Success, 0));
     }

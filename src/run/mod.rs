@@ -5,8 +5,12 @@
 //! a host before the audit log has its attempt on disk, and no host is
 //! finished before its result is.
 
+mod dispatch;
+mod gate;
+mod halt;
 mod handle;
 mod record;
+mod schedule;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -14,26 +18,26 @@ mod unit;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use gate::{Gate, InvalidGate};
 pub use handle::RunHandle;
 pub use record::Recorder;
 pub(crate) use record::{audit_failure, tell};
+pub use schedule::{InvalidShare, Schedule, Share};
 pub(crate) use verdict::not_connected;
 
-use crate::event::EventKind;
 use crate::exec::Limits;
-use crate::outcome::{HostResult, tally};
 use crate::plan::Plan;
 use crate::retry::RetryPolicy;
 use crate::session::SessionManager;
 use crate::transfer::Ledger;
-use handle::{Emitter, Lost};
-use unit::Unit;
+use dispatch::Dispatch;
+use halt::Halt;
+use handle::Lost;
 
 /// How plans are carried out.
 #[derive(Clone)]
@@ -55,12 +59,39 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// Whether output is told as it comes. If not, it is only collected.
     pub stream: bool,
+    /// In which steps, and how far.
+    pub rollout: Rollout,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fanout: 32, limits: Limits::default(), retry: RetryPolicy::once(), stream: false }
+        Self {
+            fanout: 32,
+            limits: Limits::default(),
+            retry: RetryPolicy::once(),
+            stream: false,
+            rollout: Rollout::default(),
+        }
     }
+}
+
+/// In which steps a run goes through its hosts, and what stops it on its way.
+/// The default is one step that nothing stops.
+#[derive(Clone, Debug, Default)]
+pub struct Rollout {
+    /// Which hosts go together.
+    pub schedule: Schedule,
+    /// How long to wait between two batches.
+    pub wait: Duration,
+    /// What each batch must pass before the next begins, all of it.
+    pub gates: Vec<Gate>,
+    /// How many of all hosts may fail. When more have, nothing more is begun
+    /// and what runs is ended on its host. Whatever is not a success is a
+    /// failure, an unreachable host too.
+    pub max_fail: Option<Share>,
+    /// How long the whole run may take. What runs then is ended on its host,
+    /// and this takes its own time. Zero is no limit.
+    pub deadline: Option<Duration>,
 }
 
 impl Engine {
@@ -88,76 +119,9 @@ impl Engine {
         let cancelled = cancel.clone();
         let finished = tokio::spawn(async move {
             let _running = token;
-            engine.dispatch(plan, options, emitter, cancelled).await
+            let halt = Halt::new(&cancelled);
+            Dispatch::new(engine, plan, options, emitter, halt).run().await
         });
         RunHandle::new(run, events, cancel, finished, Lost { hosts, command })
-    }
-
-    async fn dispatch(
-        self,
-        plan: Plan,
-        options: Options,
-        emitter: Emitter,
-        cancel: CancellationToken,
-    ) -> Vec<HostResult> {
-        let plan = Arc::new(plan);
-        let command = self.recorder.redact(&plan.action.display());
-        emitter.emit(EventKind::RunStarted {
-            hosts: plan.hosts.iter().map(|host| host.vm.clone()).collect(),
-            command: command.clone(),
-        });
-        let gate = Arc::new(Semaphore::new(options.fanout.max(1)));
-        let mut units = JoinSet::new();
-        for index in 0..plan.hosts.len() {
-            let unit = Unit {
-                plan: Arc::clone(&plan),
-                index,
-                options: options.clone(),
-                sessions: Arc::clone(&self.sessions),
-                recorder: self.recorder.clone(),
-                ledger: self.ledger.clone(),
-                emitter: emitter.clone(),
-                cancel: cancel.clone(),
-                command: command.clone(),
-            };
-            let gate = Arc::clone(&gate);
-            let cancel = cancel.clone();
-            units.spawn(async move {
-                let permit = tokio::select! {
-                    permit = gate.acquire() => permit.ok(),
-                    () = cancel.cancelled() => None,
-                };
-                let result = if permit.is_some() && !cancel.is_cancelled() {
-                    unit.run().await
-                } else {
-                    unit.not_started()
-                };
-                (index, result)
-            });
-        }
-        let mut results: Vec<Option<HostResult>> = plan.hosts.iter().map(|_| None).collect();
-        while let Some(joined) = units.join_next().await {
-            if let Ok((index, result)) = joined {
-                emitter.emit(EventKind::HostFinished(Box::new(result.clone())));
-                if let Some(slot) = results.get_mut(index) {
-                    *slot = Some(result);
-                }
-            }
-        }
-        // A unit that ended without a result is a mistake of ours; its host
-        // still gets exactly one outcome.
-        let results: Vec<HostResult> = results
-            .into_iter()
-            .zip(&plan.hosts)
-            .map(|(result, host)| {
-                result.unwrap_or_else(|| {
-                    let result = verdict::fault(host.vm.clone(), command.clone());
-                    emitter.emit(EventKind::HostFinished(Box::new(result.clone())));
-                    result
-                })
-            })
-            .collect();
-        emitter.emit(EventKind::RunFinished { summary: tally(&results) });
-        results
     }
 }

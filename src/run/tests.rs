@@ -1,3 +1,5 @@
+mod rollout;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,16 +91,13 @@ impl Connection for Slow {
     fn abort(&self) {}
 }
 
-fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandle {
-    let sessions = Arc::new(SessionManager::new(Arc::new(connector), Bounds::default()));
-    let engine =
-        Engine::new(sessions, Recorder::new(log, Redactor::builtin(), None), Ledger::default());
-    let target = Target {
-        vm: "vm01".parse().unwrap(),
+fn target(id: &str) -> Target {
+    Target {
+        vm: id.parse().unwrap(),
         allowed: true,
         shell: None,
         endpoint: Ok(Endpoint {
-            label: "vm01".into(),
+            label: id.into(),
             address: "192.0.2.1".into(),
             port: 22,
             user: "ops".into(),
@@ -107,9 +106,16 @@ fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandl
             identity: Identity::default(),
             profile: None,
         }),
-    };
+    }
+}
+
+fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandle {
+    let sessions = Arc::new(SessionManager::new(Arc::new(connector), Bounds::default()));
+    let engine =
+        Engine::new(sessions, Recorder::new(log, Redactor::builtin(), None), Ledger::default());
     let command = Command::shell("true").timeout(Duration::ZERO);
-    let plan = Plan::decide(command.into(), vec![target], Asker::default(), &Policy::allow_all());
+    let plan =
+        Plan::decide(command.into(), vec![target("vm01")], Asker::default(), &Policy::allow_all());
     engine.start(plan, Options::default(), TaskTracker::new().token())
 }
 

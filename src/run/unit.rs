@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::halt::Halt;
 use super::handle::Emitter;
 use super::record::Recorder;
 use super::script::Place;
@@ -41,6 +42,7 @@ pub(super) struct Unit {
     pub(super) ledger: Ledger,
     pub(super) emitter: Emitter,
     pub(super) cancel: CancellationToken,
+    pub(super) halt: Halt,
     pub(super) command: String,
 }
 
@@ -125,6 +127,7 @@ impl Unit {
                 (verdict::fault(host.vm.clone(), self.command.clone()), Sent::Unknown)
             });
             result.attempts = number;
+            self.halt.explain(&mut result);
             if let Err(failure) = self.recorder.result(&self.plan, host, &op, &result).await {
                 result.failure = Some(failure);
                 return result;
@@ -350,6 +353,6 @@ pub(super) struct Again<'a> {
 
 impl Reconnect for Again<'_> {
     fn reconnect(&self) -> BoxFuture<'_, Option<Arc<dyn Connection>>> {
-        async move { self.sessions.connect(self.endpoint).await.ok() }.boxed()
+        async move { self.sessions.connect_apart(self.endpoint).await.ok() }.boxed()
     }
 }

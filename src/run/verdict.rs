@@ -31,6 +31,7 @@ impl Verdict {
         let (status, code) = match error.kind {
             Kind::Algorithms => (Status::Unreachable, "algorithm_mismatch"),
             Kind::Auth => (Status::AuthFailed, "auth_refused"),
+            Kind::CircuitOpen => (Status::CircuitOpen, "circuit_open"),
             Kind::Deadline => (Status::Unreachable, "connect_timeout"),
             Kind::HostKeyChanged => (Status::HostKeyRejected, "host_key_changed"),
             Kind::HostKeyRevoked => (Status::HostKeyRejected, "host_key_revoked"),

@@ -85,7 +85,7 @@ impl SshConnector {
         deadline: Instant,
     ) -> Result<Arc<dyn Connection>, ConnectError> {
         let algorithms = self.algorithms(endpoint)?;
-        self.connect_by(endpoint, &algorithms, Proof::Password(password), deadline).await
+        self.connect_by(endpoint, &algorithms, Proof::Password(password), None, deadline).await
     }
 
     /// Uses a key that was just made for the connections that its file will be
@@ -126,13 +126,15 @@ impl SshConnector {
         endpoint: &Endpoint,
         algorithms: &Algorithms,
         proof: Proof<'_>,
+        carrier: Option<&Arc<dyn Connection>>,
         deadline: Instant,
     ) -> Result<Arc<dyn Connection>, ConnectError> {
         let trace = Trace::default();
-        let result = match self.connect_once(endpoint, algorithms, proof, deadline, &trace).await {
+        let once = self.connect_once(endpoint, algorithms, proof, carrier, deadline, &trace);
+        let result = match once.await {
             Err(Obstacle::LacksStrictKex) => {
-                let narrower = algorithms.without_terrapin();
-                self.connect_once(endpoint, &narrower, proof, deadline, &Trace::default()).await
+                let (narrower, trace) = (algorithms.without_terrapin(), Trace::default());
+                self.connect_once(endpoint, &narrower, proof, carrier, deadline, &trace).await
             }
             other => other,
         };
@@ -145,11 +147,12 @@ impl SshConnector {
         endpoint: &Endpoint,
         algorithms: &Algorithms,
         proof: Proof<'_>,
+        carrier: Option<&Arc<dyn Connection>>,
         deadline: Instant,
         trace: &Trace,
     ) -> Result<Arc<dyn Connection>, Obstacle> {
         let started = Instant::now();
-        let (socket, carrier) = self.dial(endpoint, deadline, trace).await?;
+        let (socket, made) = self.dial(endpoint, carrier, deadline, trace).await?;
         let control = socket.control();
         let guard = KillOnDrop::new(Arc::clone(&control));
         let learned = Arc::new(Learned::default());
@@ -197,24 +200,29 @@ impl SshConnector {
         };
         guard.disarm();
         let link = Link::new(control, learned);
+        // Cloned only now: how many hold a carrier is how many it carries.
+        let carrier = made.or_else(|| carrier.cloned());
         Ok(SshConnection::new(handle, facts, link, carrier, self.settings.keepalive))
     }
 
-    /// A socket to the endpoint, and the connection that carries it, if any.
+    /// A socket to the endpoint, and the connection that carries it, if that
+    /// had to be made because none was given.
     pub(super) async fn dial(
         &self,
         endpoint: &Endpoint,
+        carrier: Option<&Arc<dyn Connection>>,
         deadline: Instant,
         trace: &Trace,
     ) -> Result<(Socket, Option<Arc<dyn Connection>>), ConnectError> {
-        let (socket, carrier) = self.reach(endpoint, deadline, trace).await?;
+        let (socket, made) = self.reach(endpoint, carrier, deadline, trace).await?;
         let _ = trace.reached.set(Instant::now());
-        Ok((socket.heard_by(trace.heard.clone()), carrier))
+        Ok((socket.heard_by(trace.heard.clone()), made))
     }
 
     async fn reach(
         &self,
         endpoint: &Endpoint,
+        carrier: Option<&Arc<dyn Connection>>,
         deadline: Instant,
         trace: &Trace,
     ) -> Result<(Socket, Option<Arc<dyn Connection>>), ConnectError> {
@@ -226,19 +234,21 @@ impl SshConnector {
                 Ok((tcp(endpoint, &addresses, deadline).await?, None))
             }
             Route::Via(jump) => {
-                // Each target has a connection of its own through the jump
-                // host: a target that stalls can stall nobody else's.
-                let carrier = self.connect(jump, deadline).await.map_err(|mut error| {
-                    error.message = format!("jump host {}: {}", jump.label, error.message);
-                    error
-                })?;
+                let mut made = None;
+                let carrier = match carrier {
+                    Some(carrier) => carrier,
+                    None => {
+                        let connected = self.connect(jump, deadline).await;
+                        &*made.insert(connected.map_err(|error| error.at_jump_host(jump))?)
+                    }
+                };
                 let opening = carrier.open_stream(&endpoint.address, endpoint.port);
                 let stream = match timeout_at(deadline, opening).await {
                     Ok(Ok(stream)) => stream,
                     Ok(Err(error)) => return Err(not_carried(endpoint, jump, &error)),
                     Err(_) => return Err(late(endpoint, ConnectPhase::Tcp, Duration::ZERO)),
                 };
-                Ok((Socket::inner(stream), Some(carrier)))
+                Ok((Socket::inner(stream), made))
             }
         }
     }
@@ -312,26 +322,42 @@ impl SshConnector {
     }
 }
 
+impl SshConnector {
+    async fn connect_by_key(
+        &self,
+        endpoint: &Endpoint,
+        carrier: Option<&Arc<dyn Connection>>,
+        deadline: Instant,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
+        let algorithms = self.algorithms(endpoint)?;
+        // Unlocking a key may wait for a person; that is not the host's time.
+        let unlocking = Instant::now();
+        let key = match &endpoint.identity.key_file {
+            Some(path) => Some(self.key(path).await.map_err(|error| locked(&error))?),
+            None => None,
+        };
+        let deadline = deadline + unlocking.elapsed();
+        let proof = Proof::Key { key: key.as_ref(), agent: self.agent() };
+        self.connect_by(endpoint, &algorithms, proof, carrier, deadline).await
+    }
+}
+
 impl Connector for SshConnector {
     fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
-        async move {
-            let algorithms = self.algorithms(endpoint)?;
-            // Unlocking a key may wait for a person; that is not the host's
-            // time.
-            let unlocking = Instant::now();
-            let key = match &endpoint.identity.key_file {
-                Some(path) => Some(self.key(path).await.map_err(|error| locked(&error))?),
-                None => None,
-            };
-            let deadline = deadline + unlocking.elapsed();
-            let proof = Proof::Key { key: key.as_ref(), agent: self.agent() };
-            self.connect_by(endpoint, &algorithms, proof, deadline).await
-        }
-        .boxed()
+        self.connect_by_key(endpoint, None, deadline).boxed()
+    }
+
+    fn connect_over<'a>(
+        &'a self,
+        carrier: &'a Arc<dyn Connection>,
+        endpoint: &'a Endpoint,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
+        self.connect_by_key(endpoint, Some(carrier), deadline).boxed()
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::handler::{Client, Learned, describe};
 use super::socket::Control;
+use super::stream::drained;
 use crate::remote::ExitStatus;
 use crate::transport::{
     ByteStream, Channel, ChannelError, ChannelEvent, ChannelInput, ChannelOutput, Connection,
@@ -170,11 +171,7 @@ impl Connection for SshConnection {
                     },
                     lost => lost,
                 })?;
-            // Whether its reader is slow cannot be seen from here, so this
-            // connection is not watched any more; what runs inside the stream
-            // has its own watch, and ends this connection with itself.
-            self.link.waiting.fetch_add(1, Ordering::SeqCst);
-            Ok(Box::new(channel.into_stream()) as Box<dyn ByteStream>)
+            Ok(drained(channel, Arc::clone(&self.link)))
         }
         .boxed()
     }

@@ -15,6 +15,7 @@ mod profile;
 mod scan;
 mod server_offer;
 mod socket;
+mod stream;
 mod trace;
 
 pub use algorithms::{Adjustments, Algorithms, check_name};

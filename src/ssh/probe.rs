@@ -76,11 +76,11 @@ impl SshConnector {
         let proof = Proof::Key { key: key.as_ref(), agent: self.agent() };
         let (began, mut trace) = (Instant::now(), Trace::listening());
         let deadline = began + timeout;
-        let mut result = self.connect_once(&endpoint, &ours, proof, deadline, &trace).await;
+        let mut result = self.connect_once(&endpoint, &ours, proof, None, deadline, &trace).await;
         if let Err(Obstacle::LacksStrictKex) = result {
             trace = Trace::listening();
             let narrower = ours.without_terrapin();
-            result = self.connect_once(&endpoint, &narrower, proof, deadline, &trace).await;
+            result = self.connect_once(&endpoint, &narrower, proof, None, deadline, &trace).await;
         }
         let mut result = result.map_err(ConnectError::from);
         if let (Err(error), Some(unusable)) = (&mut result, unusable)

@@ -43,7 +43,7 @@ impl SshConnector {
         algorithms: &Algorithms,
         deadline: Instant,
     ) -> Result<Offered, Obstacle> {
-        let (socket, _carrier) = self.dial(endpoint, deadline, &Trace::default()).await?;
+        let (socket, _carrier) = self.dial(endpoint, None, deadline, &Trace::default()).await?;
         let _guard = KillOnDrop::new(socket.control());
         let (seen, learned) = (Arc::new(OnceLock::new()), Arc::new(Learned::default()));
         let verify = host_key::watcher(Arc::clone(&seen), algorithms.rsa_min_bits);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Endpoint;
+
 /// How far a connection attempt came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectPhase {
@@ -40,6 +42,8 @@ pub enum ConnectErrorKind {
     Algorithms,
     /// The server refused our credentials.
     Auth,
+    /// Too many attempts failed; none is made for a while.
+    CircuitOpen,
     /// The deadline passed.
     Deadline,
     /// The key is not the recorded one.
@@ -76,6 +80,12 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    /// The same, as an error of the jump host on the way.
+    pub(crate) fn at_jump_host(mut self, jump: &Endpoint) -> Self {
+        self.message = format!("jump host {}: {}", jump.label, self.message);
+        self
+    }
+
     /// Whether the same attempt may succeed later without anybody's doing.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, ConnectErrorKind::Network | ConnectErrorKind::Deadline)

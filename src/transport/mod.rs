@@ -34,6 +34,22 @@ pub trait Connector: Send + Sync {
         endpoint: &'a Endpoint,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>>;
+
+    /// The same over a connection to the last jump host on the way, which
+    /// others may be using too. A connector that has its own ways need not
+    /// take it.
+    ///
+    /// # Cancel safety
+    /// As there.
+    fn connect_over<'a>(
+        &'a self,
+        carrier: &'a Arc<dyn Connection>,
+        endpoint: &'a Endpoint,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
+        let _ = carrier;
+        self.connect(endpoint, deadline)
+    }
 }
 
 /// One authenticated connection to a host.
@@ -57,7 +73,9 @@ pub trait Connection: Send + Sync {
     fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>>;
 
     /// Opens a byte stream to an address as seen from the host
-    /// (`direct-tcpip`, RFC 4254, 7.2).
+    /// (`direct-tcpip`, RFC 4254, 7.2). A stream that nobody reads holds up
+    /// nothing else on the connection; one that holds back more than SSH inside
+    /// it ever could ends.
     fn open_stream<'a>(
         &'a self,
         address: &'a str,

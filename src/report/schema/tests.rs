@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::super::document::{Document, write_error};
 use super::super::event_lines::EventLines;
 use super::super::fixture::{
-    captured, exited, failed_file, failure, file, finished, moved, output, result, started, vm,
-    watch,
+    captured, exited, failed_file, failure, file, finished, moved, output, result, started,
+    stopped, vm, watch,
 };
 use super::schema;
 use crate::event::{EventKind, Progress};
@@ -157,14 +157,21 @@ fn events() -> Vec<EventKind> {
         output("vm01", Stream::Stdout, b"text"),
         output("vm01", Stream::Stderr, b"\xff"),
         EventKind::Progress { vm: vm("vm01"), progress: Progress::default() },
-        EventKind::RunFinished { summary: vec![(Status::Success, 2)] },
+        EventKind::BatchFinished {
+            index: 1,
+            of: 2,
+            hosts: vec![vm("vm01")],
+            summary: vec![(Status::Success, 1)],
+        },
+        EventKind::RunFinished { summary: vec![(Status::Success, 2)], stopped: None },
+        EventKind::RunFinished { summary: vec![], stopped: Some(stopped()) },
     ];
     events.extend(results().into_iter().map(finished));
     events
 }
 
 fn document() -> Value {
-    let (out, _) = watch(&mut Document, results().into_iter().map(finished).collect());
+    let (out, _) = watch(&mut Document::default(), results().into_iter().map(finished).collect());
     serde_json::from_slice(&out).unwrap()
 }
 
@@ -177,21 +184,24 @@ fn lines() -> Vec<Value> {
 #[test]
 fn documents_are_valid() {
     check(&document());
-    let (empty, _) = watch(&mut Document, vec![]);
+    let (empty, _) = watch(&mut Document::default(), vec![]);
     check(&serde_json::from_slice(&empty).unwrap());
+    let last = EventKind::RunFinished { summary: vec![], stopped: Some(stopped()) };
+    let (stopped, _) = watch(&mut Document::default(), vec![last]);
+    check(&serde_json::from_slice(&stopped).unwrap());
 }
 
 #[test]
 fn the_document_of_a_transfer_and_of_a_script_is_valid() {
     for results in [transfers(), vec![script()]] {
-        let (out, _) = watch(&mut Document, results.into_iter().map(finished).collect());
+        let (out, _) = watch(&mut Document::default(), results.into_iter().map(finished).collect());
         check(&serde_json::from_slice(&out).unwrap());
     }
 }
 
 #[test]
 fn a_file_that_is_told_wrongly_is_found() {
-    let (out, _) = watch(&mut Document, transfers().into_iter().map(finished).collect());
+    let (out, _) = watch(&mut Document::default(), transfers().into_iter().map(finished).collect());
     let good: Value = serde_json::from_slice(&out).unwrap();
     let wrong = [
         ("/hosts/0/verified_by", json!("md5sum")),
@@ -298,6 +308,7 @@ fn an_event_has_all_its_fields() {
                 "resumed_from",
                 "path",
                 "skipped",
+                "stopped",
             ]
             .contains(&field.as_str());
             let mut line = line.clone();

@@ -5,6 +5,7 @@ mod codes;
 mod concurrency;
 mod context;
 mod cuts;
+mod fleet;
 mod input;
 mod lab;
 mod narrowed;

@@ -37,6 +37,7 @@ async fn a_run_is_followed_and_cancelled() {
             }
             EventKind::HostFinished(_) => "host_finished",
             EventKind::Progress { .. } => "progress",
+            EventKind::BatchFinished { .. } => "batch_finished",
             EventKind::RunFinished { .. } => "run_finished",
         });
     }

@@ -1,16 +1,22 @@
 //! Through other hosts, and by IPv6.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use orchestrator::session::{Bounds, SessionManager, Use};
 use orchestrator::ssh::SshConnector;
 use orchestrator::transport::{
     ChannelEvent, ConnectErrorKind, ConnectPhase, Connection, Endpoint, Route,
 };
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use super::wedges::round_trip;
 use super::{PATIENCE, Said, dial, exec, listen, nothing_is_left, tasks, works};
 use crate::support::client::{connector, endpoint, settings};
 use crate::support::{Direction, Fault, KeyKind, KeyPair, Proxy, Sshd};
@@ -113,6 +119,86 @@ async fn a_silent_target_does_not_slow_its_sibling() {
     works(&*sibling).await;
     proxy.clear_fault(Direction::ToClient);
     works(&*silent).await;
+}
+
+/// Eight busy targets and two that are stuck, one because nobody reads from it
+/// and one because the network is silent, all on one connection to the jump
+/// host.
+#[tokio::test]
+async fn targets_share_a_carrier_and_a_stalled_one_slows_nobody() {
+    let (jump, target) = (start(), start());
+    let proxy = Proxy::start(target.addr());
+    let line = format!("[127.0.0.1]:{} {}\n", proxy.addr().port(), target.host_keys()[0].public);
+    let connector = connector(&(known(&[&jump, &target]) + &line));
+    let sessions = SessionManager::new(Arc::new(connector), Bounds::default());
+    let tasks_before = tasks();
+    let behind = via(&target, endpoint(&jump));
+    let silenced = Endpoint { port: proxy.addr().port(), ..behind.clone() };
+    let (unread, silent) = tokio::join!(sessions.connect(&behind), sessions.connect(&silenced));
+    let (unread, silent) = (unread.unwrap(), silent.unwrap());
+    // Everything that SSH inside the stream allows is under way, unread.
+    let _unread = exec(&*unread, "yes").await.unwrap();
+    proxy.set_fault(Direction::ToClient, proxy.bytes(Direction::ToClient), Fault::Stall);
+    let _silent = exec(&*silent, "yes").boxed().now_or_never();
+
+    let busy = (0..8).map(|number| {
+        let endpoint = Endpoint { label: format!("vm{number:02}"), ..behind.clone() };
+        let sessions = &sessions;
+        async move {
+            let session = sessions.claim(&endpoint, Use::Exclusive).await.unwrap();
+            round_trip(&**session.connection(), "cat", 4 * 1024 * 1024, PATIENCE).await;
+            works(&**session.connection()).await;
+        }
+    });
+    timeout(PATIENCE, join_all(busy)).await.expect("they are not held up");
+    assert_eq!(jump.log().matches("Accepted publickey").count(), 1);
+
+    // Nothing of it outlives those who use it.
+    drop((_unread, _silent, unread, silent, sessions));
+    nothing_is_left(tasks_before, jump.addr()).await;
+}
+
+#[tokio::test]
+async fn a_carrier_takes_so_many_targets_and_then_another_is_made() {
+    let (jump, target) = (start(), start());
+    let connector = connector(&known(&[&jump, &target]));
+    let sessions = SessionManager::new(Arc::new(connector), Bounds::default());
+    let behind = via(&target, endpoint(&jump));
+    let all = join_all((0..20).map(|_| sessions.connect(&behind))).await;
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    assert_eq!(jump.log().matches("Accepted publickey").count(), 2);
+    // One for a kill shares nothing.
+    works(&*sessions.connect_apart(&behind).await.unwrap()).await;
+    assert_eq!(jump.log().matches("Accepted publickey").count(), 3);
+    jump.kill_sessions();
+    for connection in &all {
+        timeout(PATIENCE, connection.closed()).await.expect("it is noticed");
+    }
+    works(&*sessions.connect(&behind).await.unwrap()).await;
+}
+
+/// One that sends what no SSH server may: its stream ends, and nothing else
+/// notices.
+#[tokio::test]
+async fn a_stream_that_nobody_reads_is_bounded() {
+    let jump = start();
+    let connection = dial(&connector(&known(&[&jump])), &endpoint(&jump), PATIENCE).await.unwrap();
+    let flood = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = flood.local_addr().unwrap().port();
+    let flooding = std::thread::spawn(move || {
+        let (mut stream, _) = flood.accept().unwrap();
+        let chunk = vec![0_u8; 1024 * 1024];
+        // Until it is cut off.
+        (0..200).take_while(|_| stream.write_all(&chunk).is_ok()).count()
+    });
+    let mut stream = connection.open_stream("127.0.0.1", port).await.unwrap();
+    let cut_off = tokio::task::spawn_blocking(|| flooding.join().unwrap());
+    let sent = timeout(PATIENCE, cut_off).await.expect("it is cut off").unwrap();
+    assert!(sent < 100, "{sent} MiB");
+    works(&*connection).await;
+    let mut bytes = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it ends").unwrap();
+    assert!(bytes.len() <= 32 * 1024 * 1024, "{}", bytes.len());
 }
 
 /// The connection to the jump host cannot answer while nobody reads from the

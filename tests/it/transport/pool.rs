@@ -199,6 +199,37 @@ async fn an_attempt_that_fails_fails_for_all_who_wait_for_it() {
     }
 }
 
+#[tokio::test]
+async fn a_host_that_is_not_there_is_left_alone_for_a_while() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = Target::new(nobody, "");
+    let connector = crate::support::client::connector("");
+    let sessions = SessionManager::new(Arc::new(connector), Bounds::default());
+    let refusal = async |endpoint: &Endpoint| sessions.connect(endpoint).await.err().unwrap();
+    for _ in 0..5 {
+        assert_eq!(refusal(&target.endpoint).await.kind, ConnectErrorKind::Network);
+    }
+    let error = refusal(&target.endpoint).await;
+    assert_eq!(error.kind, ConnectErrorKind::CircuitOpen);
+    assert!(!error.is_transient());
+    assert!(error.message.contains("5 attempts to connect failed"), "{error}");
+    // Another host's attempts are its own.
+    let other = Endpoint { label: "vm02".into(), ..target.endpoint.clone() };
+    assert_eq!(refusal(&other).await.kind, ConnectErrorKind::Network);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_us_is_there() {
+    let server = Hostile::start(Behaviour::RefusesAuth);
+    let target = Target::hostile(&server);
+    let connector = crate::support::client::connector(&server.known_hosts());
+    let sessions = SessionManager::new(Arc::new(connector), Bounds::default());
+    for _ in 0..8 {
+        let error = sessions.connect(&target.endpoint).await.err().unwrap();
+        assert_eq!(error.kind, ConnectErrorKind::Auth);
+    }
+}
+
 /// More at once than sshd's own MaxStartups lets in. The gate keeps below it but
 /// for a few that sshd has let in and not yet noticed; those are told to try
 /// again.

@@ -3,18 +3,27 @@
 //! A [`Session`] is a claim on a connection, given back when it is dropped.
 //! Claims on one connection stay below sshd's `MaxSessions`, so that a slot is
 //! always left for a kill; handshakes with one server at once stay below its
-//! `MaxStartups`.
+//! `MaxStartups`. Targets behind a jump host share connections to it, and a
+//! host that cannot be reached is left alone for a while.
+
+mod breaker;
+mod carriers;
+mod making;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use self::breaker::Breaker;
+use self::carriers::Carriers;
+use self::making::Making;
 use crate::transport::{
-    ConnectError, ConnectErrorKind, ConnectPhase, Connection, Connector, Endpoint,
+    ConnectError, ConnectErrorKind, ConnectPhase, Connection, Connector, Endpoint, Route,
 };
 
 /// How long a connection may stay unused.
@@ -29,7 +38,8 @@ pub struct Bounds {
     pub handshakes_max: usize,
     /// Connections that are kept although nobody uses them.
     pub idle_max: usize,
-    /// From name resolution to the end of authentication.
+    /// From name resolution to the end of authentication, for each server on
+    /// the way.
     pub connect_timeout: Duration,
 }
 
@@ -59,16 +69,10 @@ pub struct SessionManager {
     connector: Arc<dyn Connector>,
     bounds: Bounds,
     pool: Arc<Pool>,
-    gates: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     making: Mutex<HashMap<Endpoint, Arc<Making>>>,
-}
-
-/// A shared connection that is being made: others wait for it instead of
-/// making their own, and share its failure.
-#[derive(Default)]
-struct Making {
-    attempts: AtomicU64,
-    failure: tokio::sync::Mutex<Option<ConnectError>>,
+    carriers: Carriers,
+    breaker: Breaker,
 }
 
 #[derive(Default)]
@@ -99,6 +103,8 @@ impl SessionManager {
             pool: Arc::default(),
             gates: Mutex::default(),
             making: Mutex::default(),
+            carriers: Carriers::default(),
+            breaker: Breaker::default(),
         }
     }
 
@@ -114,20 +120,7 @@ impl SessionManager {
             return self.fresh(endpoint, r#use).await;
         }
         let making = Arc::clone(lock(&self.making).entry(endpoint.clone()).or_default());
-        let before = making.attempts.load(Ordering::SeqCst);
-        let mut failure = making.failure.lock().await;
-        if let Some(session) = self.reuse(endpoint, r#use) {
-            return Ok(session);
-        }
-        if making.attempts.load(Ordering::SeqCst) > before
-            && let Some(failure) = &*failure
-        {
-            return Err(failure.clone());
-        }
-        let result = self.fresh(endpoint, r#use).await;
-        *failure = result.as_ref().err().cloned();
-        making.attempts.fetch_add(1, Ordering::SeqCst);
-        result
+        making.share(|| self.reuse(endpoint, r#use), self.fresh(endpoint, r#use)).await
     }
 
     /// A session on a new connection.
@@ -142,12 +135,71 @@ impl SessionManager {
         Ok(self.session(endpoint, connection, true))
     }
 
-    /// A connection outside the pool, closed when it is dropped.
+    /// A connection outside the pool, closed when it is dropped. Behind a jump
+    /// host it shares the way there with others.
     ///
     /// # Cancel safety
     /// Nothing is left behind when the future is dropped.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Arc<dyn Connection>, ConnectError> {
-        let _turn = self.turn(endpoint).await;
+        self.connect_boxed(endpoint).await
+    }
+
+    /// Boxed, because a jump host may be behind another.
+    fn connect_boxed<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
+        async move {
+            let carrier = match &endpoint.route {
+                Route::Direct => None,
+                Route::Via(jump) => {
+                    let claimed = self.carriers.claim(jump, self.connect_boxed(jump)).await;
+                    Some(claimed.map_err(|error| error.at_jump_host(jump))?)
+                }
+            };
+            let gate = self.gate(way(endpoint));
+            // The permit is given back when the server has let us in, because
+            // that is what MaxStartups counts.
+            let _permit = gate.acquire().await;
+            // Not before: who waits for a turn learns what became of the others.
+            let ticket = self.breaker.admit(endpoint)?;
+            let result = match &carrier {
+                None => self.within(endpoint, |end| self.connector.connect(endpoint, end)).await,
+                Some(carrier) => {
+                    let over = |end| self.connector.connect_over(carrier, endpoint, end);
+                    self.within(endpoint, over).await
+                }
+            };
+            ticket.end(&result);
+            result
+        }
+        .boxed()
+    }
+
+    /// A connection that shares nothing with any other, for when one of those
+    /// does not serve. It is tried however often others have failed.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind when the future is dropped.
+    pub async fn connect_apart(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
+        // Behind a jump host it is the jump host's sshd that sees us first.
+        let mut first = endpoint;
+        while let Route::Via(jump) = &first.route {
+            first = jump;
+        }
+        let gate = self.gate(way(first));
+        let _permit = gate.acquire().await;
+        self.within(endpoint, |end| self.connector.connect(endpoint, end)).await
+    }
+
+    async fn within<'a>(
+        &'a self,
+        endpoint: &Endpoint,
+        connect: impl FnOnce(Instant) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>>,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
         let deadline = Instant::now() + self.bounds.connect_timeout;
         let late = || ConnectError {
             phase: ConnectPhase::Tcp,
@@ -159,9 +211,7 @@ impl SessionManager {
         // The connector keeps the deadline itself; this is the second lock on
         // the door, with time for a person to unlock a key.
         let patience = deadline + Duration::from_secs(600);
-        timeout_at(patience, self.connector.connect(endpoint, deadline))
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        timeout_at(patience, connect(deadline)).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Waits until one more handshake with the server is no burden to it. The
@@ -171,18 +221,12 @@ impl SessionManager {
     /// # Cancel safety
     /// Nothing is left behind when the future is dropped.
     pub async fn turn(&self, endpoint: &Endpoint) -> Option<OwnedSemaphorePermit> {
-        self.gate(endpoint).acquire_owned().await.ok()
+        self.gate(way(endpoint)).acquire_owned().await.ok()
     }
 
-    fn gate(&self, endpoint: &Endpoint) -> Arc<Semaphore> {
-        // Behind a jump host it is the jump host's sshd that sees us first.
-        let mut first = endpoint;
-        while let crate::transport::Route::Via(jump) = &first.route {
-            first = jump;
-        }
-        let key = (first.address.clone(), first.port);
+    fn gate(&self, way: String) -> Arc<Semaphore> {
         let gate = || Arc::new(Semaphore::new(self.bounds.handshakes_max));
-        Arc::clone(lock(&self.gates).entry(key).or_insert_with(gate))
+        Arc::clone(lock(&self.gates).entry(way).or_insert_with(gate))
     }
 
     fn reuse(&self, endpoint: &Endpoint, r#use: Use) -> Option<Session> {
@@ -277,6 +321,15 @@ impl Pool {
         drop(pool);
         // Closing a connection may run code of others; not under our lock.
         drop(dropped);
+    }
+}
+
+/// Which server it is, whoever logs in there: the same address behind another
+/// jump host is another one.
+fn way(endpoint: &Endpoint) -> String {
+    match &endpoint.route {
+        Route::Direct => endpoint.authority(),
+        Route::Via(jump) => format!("{} {}", way(jump), endpoint.authority()),
     }
 }
 
