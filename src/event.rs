@@ -81,6 +81,14 @@ pub enum EventKind {
     },
 }
 
+/// Somebody who is told what happens beside whoever reads the events, and
+/// before it is in their hands.
+pub trait Observer: Send + Sync {
+    /// Takes what happened. It is called where it happens: it must return at
+    /// once, and keep no [`Chunk`], which would slow the host down.
+    fn observe(&self, kind: &EventKind);
+}
+
 /// Why a run ended before everything was done.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Stopped {

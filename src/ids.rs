@@ -68,6 +68,19 @@ impl RunId {
     }
 }
 
+/// Why a string is no [`RunId`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not the id of a run")]
+pub struct InvalidRunId(String);
+
+impl FromStr for RunId {
+    type Err = InvalidRunId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRunId> {
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidRunId(text.into()))
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(f)
@@ -99,5 +112,7 @@ mod tests {
         let (a, b) = (RunId::new(), RunId::new());
         assert_ne!(a, b);
         assert_eq!(a.to_string().as_bytes()[14], b'7');
+        assert_eq!(a.to_string().parse(), Ok(a));
+        assert!("vm01".parse::<RunId>().is_err());
     }
 }

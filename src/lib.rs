@@ -105,8 +105,9 @@ pub mod event;
 pub mod exec;
 pub mod plan;
 
-// Layer 5: facts made durable, files moved.
+// Layer 5: facts made durable, runs remembered, files moved.
 pub mod audit;
+pub mod store;
 pub mod transfer;
 
 // Layer 6: the engine.

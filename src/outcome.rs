@@ -149,6 +149,28 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 18] = [
+        Self::Audit,
+        Self::Auth,
+        Self::Banner,
+        Self::Channel,
+        Self::Config,
+        Self::Cwd,
+        Self::Env,
+        Self::Exec,
+        Self::HostKey,
+        Self::Kex,
+        Self::Local,
+        Self::Policy,
+        Self::Script,
+        Self::Shell,
+        Self::Sudo,
+        Self::Tcp,
+        Self::Transfer,
+        Self::Verify,
+    ];
+
     /// The stable name used in JSON and the audit log.
     pub fn as_str(self) -> &'static str {
         match self {

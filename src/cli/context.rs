@@ -92,14 +92,19 @@ impl Context {
 
     /// The configuration, its warnings told.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        let path = self.environment.find_config(self.global.config.as_deref())?;
-        let config = Config::load_with(path, &self.environment)?;
+        let config = self.load_config()?;
         if !self.quiet() {
             for warning in config.warnings() {
                 self.note("warning", &warning.to_string());
             }
         }
         Ok(config)
+    }
+
+    /// The configuration.
+    pub(super) fn load_config(&self) -> Result<Config, Failure> {
+        let path = self.environment.find_config(self.global.config.as_deref())?;
+        Ok(Config::load_with(path, &self.environment)?)
     }
 
     /// A line on stderr.

@@ -10,6 +10,7 @@ use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::remote::InvalidAction;
 use crate::report::exit::Exit;
+use crate::store::{Changed, StoreError};
 use crate::transport::ConnectError;
 use crate::{BuildError, RequestError, RunError, outcome, report};
 
@@ -157,6 +158,9 @@ impl From<RequestError> for Failure {
             }
             RequestError::Gate(_) => Some("use rc or probe:CMD".into()),
             RequestError::StdinShared(_) => Some("put it into a file and give that".into()),
+            RequestError::Changed(Changed::Content { .. }) => {
+                Some("to run it as it is now, type the command again".into())
+            }
             _ => None,
         };
         failure.code = match error {
@@ -169,6 +173,8 @@ impl From<RequestError> for Failure {
             RequestError::Local { .. } => "local_unreadable",
             RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",
             RequestError::Stdin { .. } | RequestError::StdinShared(_) => "stdin_invalid",
+            RequestError::Changed(_) => "rerun_changed",
+            RequestError::TypeAgain(_) => "rerun_impossible",
         };
         failure
     }
@@ -199,6 +205,21 @@ impl From<RunError> for Failure {
             }
             error => Self { exit: Exit::Failed, ..Self::usage(chain(&error)) },
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let mut failure = Self { code: "store_failed", ..Self::usage(chain(&error)) };
+        match error {
+            StoreError::Ambiguous { .. } | StoreError::Unknown(_) => {
+                failure.code = "run_unknown";
+                failure.hint = Some("`orchestrator runs list` shows the runs".into());
+            }
+            StoreError::Nothing(_) => failure.code = "run_unknown",
+            _ => failure.exit = Exit::Failed,
+        }
+        failure
     }
 }
 

@@ -18,6 +18,7 @@ mod output;
 mod process;
 mod request;
 mod rerun;
+mod runs;
 mod script;
 mod signals;
 mod stdout;
@@ -63,6 +64,7 @@ Examples:
   orchestrator hosts check                          can every VM be reached?
   orchestrator doctor vm01                          what is wrong with it, and what to do?
   orchestrator hosts trust vm01                     enrol its host key
+  orchestrator runs rerun last --only failed        the same, where it failed
   orchestrator audit verify                         is the record intact?";
 
 const QUOTING: &str = "\nA command is one argument in quotes, or words after --:
@@ -86,6 +88,9 @@ enum Command {
     /// Make, deploy and rotate the keys that we log in with
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Show what was done, and do it again
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// Read, verify and export the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -144,6 +149,7 @@ pub fn main() -> ExitCode {
         }
         Command::Hosts(command) => hosts::run(&context, command),
         Command::Keys(command) => keys::run(&context, command),
+        Command::Runs(command) => runs::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Schema => meta::schema(),

@@ -14,11 +14,12 @@ use super::rerun::rerun;
 use super::signals::cancel_on_signal;
 use super::stdout::print;
 use super::targets::{self, Chosen, TargetArgs};
-use crate::Request;
 use crate::plan::Plan;
 use crate::remote::{Action, Stdin};
+use crate::report::Rerun;
 use crate::report::exit::Exit;
 use crate::run::Schedule;
+use crate::{Orchestrator, Request};
 
 /// The flags of a request, whatever is to be done.
 #[derive(clap::Args)]
@@ -69,7 +70,7 @@ fn carry_out(
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
     args.fleet.check()?;
-    let Chosen { selection, stdin } = args.narrow.select(&args.targets)?;
+    let Chosen { selection, stdin } = args.narrow.select(context, &args.targets)?;
     let mut config = context.config()?;
     targets::note_skipped(context, &config.inventory, &selection);
     if args.narrow.list_hosts {
@@ -91,8 +92,47 @@ fn carry_out(
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
     let request = orchestrator.select(selection.clone()).action(action);
     let request = args.apply(output.apply(request), total);
-    if args.dry_run {
-        return dry_run(&request.plan()?, &args.fleet.schedule());
+    let single = selection.hosts().is_single_literal();
+    let shown = Shown {
+        output,
+        schedule: args.fleet.schedule(),
+        dry_run: args.dry_run,
+        single,
+        // Files have no exit code of their own to give.
+        own_code: single && !moves_files,
+        grace,
+        rerun: rerun(&args.targets),
+    };
+    perform(context, &orchestrator, request, shown)
+}
+
+/// How a request is shown.
+pub(super) struct Shown<'a> {
+    pub(super) output: &'a OutputArgs,
+    /// In which batches hosts are worked on.
+    pub(super) schedule: Schedule,
+    /// Whether only the plan is.
+    pub(super) dry_run: bool,
+    /// Whether one host was named, by its id.
+    pub(super) single: bool,
+    /// Whether the exit code of what ran there may be ours.
+    pub(super) own_code: bool,
+    /// What processes have between TERM and KILL.
+    pub(super) grace: Duration,
+    /// The same with other targets.
+    pub(super) rerun: Option<Rerun>,
+}
+
+/// Carries a request out and shows it.
+pub(super) fn perform(
+    context: &Context,
+    orchestrator: &Orchestrator,
+    request: Request,
+    shown: Shown<'_>,
+) -> Result<u8, Failure> {
+    let Shown { output, schedule, dry_run, single, own_code, grace, rerun } = shown;
+    if dry_run {
+        return show_plan(&request.plan()?, &schedule);
     }
     // This thread shows the run and may wait for whoever reads our output; the
     // other one keeps the deadlines meanwhile.
@@ -102,16 +142,16 @@ fn carry_out(
         let done = async {
             let handle = request.start()?;
             let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
-            let single = selection.hosts().is_single_literal();
-            let view = output.view(context, single, grace, rerun(&args.targets));
+            let view = output.view(context, single, grace, rerun);
             let ended = follow(handle, view).await?;
-            // Files have no exit code of their own to give.
-            let own = single && !moves_files;
-            Ok::<_, Failure>(output.exit_code(&ended, own, &interrupted))
+            Ok::<_, Failure>(output.exit_code(&ended, own_code, &interrupted))
         };
         let done = done.await;
         // What was refused is on record, too, and that is to be complete.
         orchestrator.shutdown().await;
+        if let Some(why) = orchestrator.not_remembered().filter(|_| !context.quiet()) {
+            context.note("note", &format!("this run is not remembered: {why}"));
+        }
         done
     });
     // Whoever still waits on our stdin or on a slow resolver is not waited for.
@@ -146,7 +186,7 @@ fn takes_stdin(action: &Action) -> bool {
     matches!(stdin, Stdin::Inherit)
 }
 
-fn dry_run(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
+fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
     let batches = schedule.ranges(plan.hosts.len());
     print(|out| {
         writeln!(out, "{}", plan.action.display())?;

@@ -7,13 +7,16 @@ use std::io::{self, Read};
 
 use super::context::Context;
 use super::failure::Failure;
+use super::runs;
 use super::stdout::print;
 use crate::RequestError;
 use crate::config::Config;
 use crate::ids::VmId;
 use crate::inventory::Inventory;
-use crate::nodeset::{Content, HostPattern, LIST_MAX, NodeSet, Selection, Source};
+use crate::nodeset::{Content, HostPattern, LIST_MAX, NodeSet, PastResult, Selection, Source};
 use crate::orchestrator::resolve;
+use crate::outcome::Status;
+use crate::store::LAST;
 
 /// What TARGETS may be, in the help of every verb that has them.
 pub(super) const HELP: &str = "Where: vm01,vm02 · vm[01-04] · all · @group · tag=prod · web* · @file:PATH · - (stdin); , unites, ! takes away, & keeps what is in both";
@@ -45,8 +48,8 @@ pub(super) struct Chosen {
 
 impl TargetArgs {
     /// What these flags and the targets select. Lists are read here, once.
-    pub(super) fn select(&self, targets: &str) -> Result<Chosen, Failure> {
-        let lists = Lists::default();
+    pub(super) fn select(&self, context: &Context, targets: &str) -> Result<Chosen, Failure> {
+        let lists = Lists { context, stdin: OnceCell::new() };
         let mut selection = Selection::new(lists.pattern(targets)?);
         for exclude in &self.exclude {
             selection = selection.exclude(lists.pattern(exclude)?);
@@ -93,12 +96,12 @@ pub(super) fn list_hosts(config: &Config, hosts: &Selection) -> Result<u8, Failu
 }
 
 /// Where targets come from that do not stand on the command line.
-#[derive(Default)]
-struct Lists {
+struct Lists<'a> {
+    context: &'a Context,
     stdin: OnceCell<()>,
 }
 
-impl Lists {
+impl Lists<'_> {
     fn pattern(&self, text: &str) -> Result<HostPattern, Failure> {
         let settled = text.parse::<HostPattern>().and_then(|pattern| {
             pattern.settle(|source| match source {
@@ -107,10 +110,23 @@ impl Lists {
                     Ok(()) => read(Ok(io::stdin().lock())).map(Content::Lines),
                     Err(()) => Err("stdin is read once, and is read already".into()),
                 },
-                Source::Result(..) => Err("no run is remembered here".into()),
+                Source::Result(result, run) => {
+                    let hosts = self.past(*result, run.as_deref());
+                    hosts.map(Content::Hosts).map_err(|failure| failure.message)
+                }
             })
         });
         settled.map_err(|error| RequestError::Syntax(error).into())
+    }
+
+    /// The hosts of a run by their result, the last run if none is named.
+    fn past(&self, result: PastResult, run: Option<&str>) -> Result<Vec<VmId>, Failure> {
+        let store = runs::opened(&self.context.load_config()?)?;
+        let run = run.unwrap_or(LAST);
+        Ok(match result {
+            PastResult::Failed => store.hosts_failed(run)?,
+            PastResult::Unreachable => store.hosts_with(run, &[Status::Unreachable])?,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`Config::load`] reads a file as the source system has it, and our additions.
 //! Unknown sections are other programs' business and are ignored; unknown keys
 //! in `vms` and `remote_execution` are [warnings](Config::warnings); in `ssh`,
-//! `audit` and `groups`, where a typing error could weaken something, they are
+//! `audit`, `runs` and `groups`, where a typing error could weaken something, they are
 //! errors. Each names file, line and column.
 
 use std::io;
@@ -21,6 +21,7 @@ mod file;
 mod origin;
 mod reading;
 mod remote_execution;
+mod runs;
 mod sections;
 mod ssh;
 
@@ -29,6 +30,7 @@ pub use audit::Audit;
 pub use environment::{Environment, InvalidPath};
 pub use origin::{Origin, Setting};
 pub use remote_execution::{KeyStorageType, RemoteExecution};
+pub use runs::Runs;
 pub use ssh::Ssh;
 
 use reading::{Origins, Reading};
@@ -46,6 +48,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// Where actions are recorded.
     pub audit: Audit,
+    /// What is remembered of runs.
+    pub runs: Runs,
     /// Where what must outlive a process is kept: `orchestrator` in
     /// `$XDG_STATE_HOME` or `~/.local/state`. Without it, files that a killed
     /// transfer left on a host are not found again.
@@ -118,6 +122,7 @@ impl Config {
             remote_execution: RemoteExecution::defaults(environment),
             ssh: Ssh::defaults(environment),
             audit: Audit::defaults(environment),
+            runs: Runs::defaults(environment),
             state_dir: environment.state_dir(),
             ..Self::default()
         }
@@ -179,6 +184,7 @@ impl Config {
             RemoteExecution::read(root.get("remote_execution"), &mut reading)?;
         let (ssh, names) = Ssh::read(root.get("ssh"), &mut reading)?;
         let audit = Audit::read(root.get("audit"), &mut reading)?;
+        let runs = Runs::read(root.get("runs"), &mut reading)?;
         let inventory = read_inventory(&mut root, allowed, &mut reading)?;
         let Reading { warnings, origins, .. } = reading;
         let warnings = warnings.into_vec();
@@ -188,6 +194,7 @@ impl Config {
             remote_execution,
             ssh,
             audit,
+            runs,
             state_dir,
             path: None,
             warnings,
@@ -235,6 +242,7 @@ impl Config {
             ("remote_execution", self.remote_execution.settings()),
             ("ssh", self.ssh.settings()),
             ("audit", self.audit.settings()),
+            ("runs", self.runs.settings()),
         ];
         let sections = sections.into_iter().flat_map(|(section, values)| {
             values.into_iter().map(move |(key, value)| (format!("{section}.{key}"), value))

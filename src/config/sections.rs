@@ -7,7 +7,7 @@ use crate::ssh::Profile;
 use crate::yaml::{Diagnostic, Section, Warnings, nearest};
 
 /// Sections that mean something to us.
-const SECTIONS: [&str; 6] = ["vms", "remote_execution", "groups", "ssh", "audit", "policy"];
+const SECTIONS: [&str; 7] = ["vms", "remote_execution", "groups", "ssh", "audit", "runs", "policy"];
 
 /// Refuses what would have to be obeyed and cannot, and points out sections
 /// that are ignored only for a typing error.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::RemoteExecution;
-use crate::inventory::{Host, Inventory, Jump, Os};
+use crate::inventory::{Host, InvalidJump, Inventory, Jump, Os};
 use crate::outcome::{Failure, Phase};
 use crate::remote::Action;
 use crate::ssh::keys::{self, KeyError};
+use crate::store::Way;
 use crate::transport::{Endpoint, Identity, Route, Trust};
 
 /// What a request may set in place of the inventory, for every host of it.
@@ -21,6 +22,22 @@ pub struct Overrides {
     pub identity_file: Option<PathBuf>,
     /// The jump hosts; an empty list is none.
     pub proxy_jump: Option<Vec<Jump>>,
+}
+
+impl Overrides {
+    /// What a remembered run set.
+    ///
+    /// # Errors
+    /// Its jump hosts cannot be read.
+    pub fn of(way: &Way) -> Result<Self, InvalidJump> {
+        let jumps = way.proxy_jump.as_deref().map(Jump::parse_chain).transpose()?;
+        Ok(Self {
+            user: way.user.clone(),
+            port: way.port,
+            identity_file: way.identity_file.clone(),
+            proxy_jump: jumps,
+        })
+    }
 }
 
 /// Where keys are and what is offered.

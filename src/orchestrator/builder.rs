@@ -19,6 +19,7 @@ use crate::session::{Bounds, SessionManager};
 use crate::ssh::keys::Passphrases;
 use crate::ssh::known_hosts::KnownHosts;
 use crate::ssh::{Adjustments, Settings, SshConnector};
+use crate::store::{self, Keeper};
 use crate::transfer::Ledger;
 
 /// Known host keys are owed.
@@ -76,6 +77,7 @@ struct Parts {
     operator: Option<String>,
     overrides: Overrides,
     redactor: Redactor,
+    remember: bool,
 }
 
 impl Builder<NeedsKnownHosts> {
@@ -91,6 +93,7 @@ impl Builder<NeedsKnownHosts> {
             operator: None,
             overrides: Overrides::default(),
             redactor: Redactor::builtin(),
+            remember: true,
         };
         Self { parts, owed: PhantomData }
     }
@@ -159,6 +162,13 @@ impl<Owed> Builder<Owed> {
         self
     }
 
+    /// Remembers no runs. By default they are, where the configuration says so
+    /// and has a path ([`config::Runs`](crate::config::Runs)).
+    pub fn without_store(mut self) -> Self {
+        self.parts.remember = false;
+        self
+    }
+
     /// Keeps this secret out of every record.
     pub fn secret(mut self, secret: SecretString) -> Self {
         self.parts.redactor = self.parts.redactor.with_secret(secret);
@@ -201,8 +211,12 @@ impl Builder<Ready> {
         let connector = Arc::new(SshConnector::new(settings));
         let sessions = Arc::new(SessionManager::new(connector.clone(), bounds));
         let access = Access::new(&parts.config.remote_execution, ssh.use_agent, parts.overrides);
-        let os_user = Environment::from_process().user;
-        let recorder = Recorder::new(parts.audit.clone(), parts.redactor, os_user.clone());
+        let environment = Environment::from_process();
+        let os_user = environment.user;
+        let redactor = Arc::new(parts.redactor);
+        let keeper = store_options(&parts.config).filter(|_| parts.remember);
+        let keeper = keeper.map(|options| Keeper::new(options, Arc::clone(&redactor)));
+        let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone());
         let ledger = Ledger::new(parts.config.state_dir.as_ref().map(|dir| dir.join("parts")));
         let operator = parts.operator.or(os_user).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
@@ -215,6 +229,8 @@ impl Builder<Ready> {
                 sessions,
                 known_hosts,
                 audit: parts.audit,
+                keeper,
+                cwd: environment.cwd,
                 operator,
                 closing: tokio_util::sync::CancellationToken::new(),
                 running: tokio_util::task::TaskTracker::new(),
@@ -250,6 +266,20 @@ pub(crate) fn read_passphrase(path: &std::path::Path) -> Result<SecretString, Bu
         std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?,
     );
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}
+
+/// Where the configuration says that runs are remembered.
+fn store_options(config: &Config) -> Option<store::Options> {
+    let runs = &config.runs;
+    let path = runs.path.clone().filter(|_| runs.enabled);
+    if path.is_none() {
+        tracing::debug!("runs are not remembered: there is no place for that");
+    }
+    Some(store::Options {
+        path: path?,
+        output_max: usize::try_from(runs.output_max).unwrap_or(usize::MAX),
+        retention: store::Retention { keep: runs.keep, size_max: runs.max_size },
+    })
 }
 
 /// Opens the log that the configuration names.

@@ -10,6 +10,7 @@ use crate::nodeset;
 use crate::outcome::{Failure, HostResult};
 use crate::remote::InvalidAction;
 use crate::ssh::known_hosts::ReadError;
+use crate::store::Changed;
 use crate::transport::ConnectError;
 
 /// Why there is no orchestrator.
@@ -49,6 +50,9 @@ pub enum RequestError {
     /// It can be done on no host.
     #[error(transparent)]
     Action(#[from] InvalidAction),
+    /// A remembered run cannot be done again as it was.
+    #[error(transparent)]
+    Changed(#[from] Changed),
     /// This gate looks at what a command wrote, and files are to be moved.
     #[error("the gate {0} needs a command or a script: a transfer writes no output")]
     Gate(String),
@@ -80,6 +84,9 @@ pub enum RequestError {
     /// The expression cannot be read.
     #[error(transparent)]
     Syntax(#[from] nodeset::PatternError),
+    /// A remembered run holds what is not remembered.
+    #[error("the run cannot be done again: {0}; type the command again")]
+    TypeAgain(String),
 }
 
 /// Why a request has no successful result.

@@ -29,6 +29,7 @@ use crate::run::Engine;
 use crate::session::SessionManager;
 use crate::ssh::SshConnector;
 use crate::ssh::known_hosts::KnownHosts;
+use crate::store::Keeper;
 use crate::transport::Endpoint;
 
 pub use access::Overrides;
@@ -72,6 +73,8 @@ struct Inner {
     sessions: Arc<SessionManager>,
     known_hosts: Arc<KnownHosts>,
     audit: Option<AuditLog>,
+    keeper: Option<Keeper>,
+    cwd: Option<std::path::PathBuf>,
     operator: String,
     closing: tokio_util::sync::CancellationToken,
     running: tokio_util::task::TaskTracker,
@@ -214,8 +217,15 @@ impl Orchestrator {
         self.inner.access.endpoint(self.inventory(), host).map_err(RunError::Unusable)
     }
 
-    /// Refuses new requests and waits until those under way have ended and the
-    /// audit log is complete.
+    /// Why a run is not remembered, or not all of it. Complete after
+    /// [`shutdown`](Self::shutdown); never a reason to fail.
+    pub fn not_remembered(&self) -> Option<String> {
+        self.inner.keeper.as_ref()?.trouble()
+    }
+
+    /// Refuses new requests and waits until those under way have ended, the
+    /// audit log is complete and, for a few seconds at most, the runs are
+    /// written down.
     ///
     /// # Cancel safety
     /// New requests stay refused when the future is dropped.
@@ -227,6 +237,11 @@ impl Orchestrator {
             // The log says itself why it failed, if it did; every result was
             // already told.
             let _ = audit.close().await;
+        }
+        if self.inner.keeper.is_some() {
+            let inner = Arc::clone(&self.inner);
+            let close = move || inner.keeper.as_ref().map(Keeper::close);
+            let _ = tokio::task::spawn_blocking(close).await;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access;
@@ -18,6 +19,7 @@ use crate::plan::{Asker, Plan, Target};
 use crate::remote::{Action, Command, Direction, Script, ScriptSource, Stdin, Transfer};
 use crate::retry::RetryPolicy;
 use crate::run::{Gate, Options, Rollout, RunHandle};
+use crate::store::{Circumstances, Remembered, Way};
 
 /// Some hosts, before it is said what is to be done there.
 pub struct On {
@@ -84,15 +86,40 @@ impl On {
             retry: RetryPolicy::new(attempts),
             ..Options::default()
         };
+        let action = action.into();
+        let script = match &action {
+            Action::Script(Script { source: ScriptSource::File(path), .. }) => Some(path.clone()),
+            _ => None,
+        };
         let asker =
             Asker { operator: self.orchestrator.inner.operator.clone(), ..Asker::default() };
         Request {
             orchestrator: self.orchestrator,
             hosts: self.hosts,
-            action: action.into(),
+            action,
+            script,
             options,
             asker,
         }
+    }
+
+    /// Asks for what a remembered run did, with the settings that it had, and
+    /// with its id as `rerun_of` in the records. How hosts were reached is not
+    /// among the settings: see [`Overrides::of`](super::Overrides::of).
+    ///
+    /// # Errors
+    /// It must be typed again, or a file that it needs is not what it was.
+    pub fn again(self, run: &Remembered) -> Result<Request, RequestError> {
+        let recipe = run.recipe.as_ref();
+        let recipe = recipe.map_err(|why| RequestError::TypeAgain(why.clone()))?;
+        let mut request = self.action(recipe.action()?);
+        request.script = recipe.script();
+        Ok(request
+            .timeout(recipe.timeout)
+            .grace(recipe.grace)
+            .retries(recipe.attempts.saturating_sub(1))
+            .fanout(recipe.fanout)
+            .metadata("rerun_of", run.id.to_string()))
     }
 
     /// The hosts, resolved against the inventory.
@@ -109,6 +136,8 @@ pub struct Request {
     orchestrator: Orchestrator,
     hosts: Selection,
     action: Action,
+    /// The file that a script comes from, which may have been read already.
+    script: Option<PathBuf>,
     options: Options,
     asker: Asker,
 }
@@ -228,7 +257,7 @@ impl Request {
                 }
             }
             Action::Transfer(transfer) => {
-                transfer.per_host = !self.hosts.hosts().is_single_literal();
+                transfer.per_host |= !self.hosts.hosts().is_single_literal();
                 if transfer.direction == Direction::Upload {
                     for path in &transfer.sources {
                         let unreadable = |source| RequestError::Local { path: path.into(), source };
@@ -263,7 +292,11 @@ impl Request {
         }
         let plan = self.plan().inspect_err(|error| self.record_refusal(error))?;
         self.check_stdin(plan.hosts.len())?;
-        Ok(inner.engine.start(plan, self.options, inner.running.token()))
+        let observer = inner.keeper.as_ref().and_then(|keeper| {
+            let around = self.circumstances();
+            keeper.remember(&plan, &around)
+        });
+        Ok(inner.engine.start(plan, self.options, inner.running.token(), observer))
     }
 
     /// Begins, and waits for the end.
@@ -320,6 +353,40 @@ impl Request {
             }
             Stdin::Inherit if hosts > 1 => Err(RequestError::StdinShared(hosts)),
             _ => Ok(()),
+        }
+    }
+
+    /// What it takes to do the same again, beside the action.
+    fn circumstances(&self) -> Circumstances {
+        let inner = &self.orchestrator.inner;
+        let overrides = &inner.access.overrides;
+        let jumps = overrides.proxy_jump.as_ref().map(|jumps| {
+            let hops: Vec<String> = jumps.iter().map(ToString::to_string).collect();
+            if hops.is_empty() { "none".to_owned() } else { hops.join(",") }
+        });
+        let identity = overrides.identity_file.as_ref();
+        Circumstances {
+            script: self.script.clone(),
+            cwd: inner.cwd.clone(),
+            config: inner.config.path().map(Into::into),
+            way: Way {
+                user: overrides.user.clone(),
+                port: overrides.port,
+                identity_file: identity.map(|file| match &inner.cwd {
+                    Some(cwd) => cwd.join(file),
+                    None => file.clone(),
+                }),
+                proxy_jump: jumps,
+            },
+            timeout: match &self.action {
+                Action::Transfer(transfer) => transfer.timeout,
+                _ => self.options.limits.timeout,
+            }
+            .unwrap_or_default(),
+            grace: self.options.limits.grace,
+            attempts: self.options.retry.attempts().get(),
+            fanout: self.options.fanout,
+            single: self.hosts.hosts().is_single_literal(),
         }
     }
 

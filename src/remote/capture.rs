@@ -8,11 +8,17 @@ use sha2::{Digest, Sha256};
 /// half are kept, what lies between is counted and hashed.
 #[derive(Debug)]
 pub struct Capture {
+    ends: Ends,
+    hash: Sha256,
+}
+
+/// The first half of a cap and the last half of what a stream had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
     cap: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     total: u64,
-    hash: Sha256,
 }
 
 /// One stream of output, as it was kept.
@@ -28,13 +34,35 @@ pub struct Captured {
 impl Capture {
     /// Keeps at most `cap` bytes; with 0 the stream is only counted and hashed.
     pub fn new(cap: usize) -> Self {
-        Self { cap, head: Vec::new(), tail: VecDeque::new(), total: 0, hash: Sha256::new() }
+        Self { ends: Ends::new(cap), hash: Sha256::new() }
     }
 
     /// Takes the next bytes.
-    pub fn push(&mut self, mut bytes: &[u8]) {
-        self.total += bytes.len() as u64;
+    pub fn push(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
+        self.ends.push(bytes);
+    }
+
+    /// Ends the stream.
+    pub fn finish(self) -> Captured {
+        Captured {
+            head: self.ends.head,
+            tail: self.ends.tail.into(),
+            counted_only: self.ends.cap == 0,
+            total: self.ends.total,
+            sha256: format!("{:x}", HexDigest(self.hash.finalize().into())),
+        }
+    }
+}
+
+impl Ends {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self { cap, ..Self::default() }
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        self.total += bytes.len() as u64;
         let head_max = self.cap.div_ceil(2);
         let room = head_max.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
@@ -46,19 +74,30 @@ impl Capture {
         self.tail.extend(kept);
     }
 
-    /// Ends the stream.
-    pub fn finish(self) -> Captured {
-        Captured {
-            head: self.head,
-            tail: self.tail.into(),
-            counted_only: self.cap == 0,
-            total: self.total,
-            sha256: format!("{:x}", HexDigest(self.hash.finalize().into())),
-        }
+    /// How many bytes were pushed.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The first bytes, and the last ones; together they are all of them where
+    /// none was left out.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
+        (self.head, self.tail.into())
     }
 }
 
 impl Captured {
+    /// A stream as it was kept before. With neither end it was only counted.
+    pub(crate) fn restored(head: Vec<u8>, tail: Vec<u8>, total: u64, sha256: String) -> Self {
+        let counted_only = head.is_empty() && tail.is_empty();
+        Self { head, tail, counted_only, total, sha256 }
+    }
+
+    /// What was kept: the first bytes, and the last ones.
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        (&self.head, &self.tail)
+    }
+
     /// How many bytes the stream had.
     pub fn len(&self) -> u64 {
         self.total

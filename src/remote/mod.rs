@@ -7,6 +7,7 @@ mod script;
 mod transfer;
 
 pub use action::{Action, InvalidAction};
+pub(crate) use capture::Ends;
 pub use capture::{Capture, Captured};
 pub use command::{
     Command, EnvName, InvalidCommand, OnDisconnect, Program, RunAs, Secret, Stdin, SudoPassword,

@@ -186,7 +186,7 @@ impl Dispatch {
     /// events are nobody's: each host has only one result in a run.
     async fn probe(&mut self, plan: Plan, batch: Range<usize>) -> Option<String> {
         let command = self.engine.recorder.redact(&plan.action.display());
-        let (emitter, _) = handle::channel(plan.run);
+        let (emitter, _) = handle::channel(plan.run, None);
         let lane = Lane { plan: Arc::new(plan), command, emitter };
         let mut results = Vec::new();
         self.work(&lane, batch.clone(), |_, _, result| results.push(result)).await;

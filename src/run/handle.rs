@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::verdict;
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Observer};
 use crate::ids::{RunId, VmId};
 use crate::outcome::HostResult;
 
@@ -80,17 +80,24 @@ pub(super) struct Emitter {
     run: RunId,
     next: Arc<Mutex<u64>>,
     sender: UnboundedSender<Event>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
-pub(super) fn channel(run: RunId) -> (Emitter, UnboundedReceiver<Event>) {
+pub(super) fn channel(
+    run: RunId,
+    observer: Option<Arc<dyn Observer>>,
+) -> (Emitter, UnboundedReceiver<Event>) {
     let (sender, receiver) = unbounded_channel();
-    (Emitter { run, next: Arc::default(), sender }, receiver)
+    (Emitter { run, next: Arc::default(), sender, observer }, receiver)
 }
 
 impl Emitter {
     /// Tells an event. Output is bounded by its producer; the others are a few
     /// per host.
     pub(super) fn emit(&self, kind: EventKind) {
+        if let Some(observer) = &self.observer {
+            observer.observe(&kind);
+        }
         // Sent under the lock, so that numbers and order agree.
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Event { seq: *next, at: Timestamp::now(), run: self.run, kind };

@@ -30,6 +30,7 @@ pub(crate) use record::{audit_failure, tell};
 pub use schedule::{InvalidShare, Schedule, Share};
 pub(crate) use verdict::not_connected;
 
+use crate::event::Observer;
 use crate::exec::Limits;
 use crate::plan::Plan;
 use crate::retry::RetryPolicy;
@@ -108,10 +109,17 @@ impl Engine {
     /// Starts a plan. The run goes on even if the handle is dropped; to stop
     /// it, cancel it.
     ///
-    /// `token` is held until the run has ended.
-    pub fn start(&self, plan: Plan, options: Options, token: TaskTrackerToken) -> RunHandle {
+    /// `token` is held until the run has ended. `observer` is told every event,
+    /// those of one host in order.
+    pub fn start(
+        &self,
+        plan: Plan,
+        options: Options,
+        token: TaskTrackerToken,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> RunHandle {
         let cancel = CancellationToken::new();
-        let (emitter, events) = handle::channel(plan.run);
+        let (emitter, events) = handle::channel(plan.run, observer);
         let run = plan.run;
         let hosts = plan.hosts.iter().map(|host| host.vm.clone()).collect();
         let command = self.recorder.redact(&plan.action.display());

@@ -35,8 +35,8 @@ pub(super) struct Op {
 
 impl Recorder {
     /// A recorder; without a log it records nothing.
-    pub fn new(log: Option<AuditLog>, redactor: Redactor, os_user: Option<String>) -> Self {
-        Self { log, redactor: Arc::new(redactor), os_user }
+    pub fn new(log: Option<AuditLog>, redactor: Arc<Redactor>, os_user: Option<String>) -> Self {
+        Self { log, redactor, os_user }
     }
 
     /// A text without the secrets in it.

@@ -111,12 +111,15 @@ fn target(id: &str) -> Target {
 
 fn start(connector: impl Connector + 'static, log: Option<AuditLog>) -> RunHandle {
     let sessions = Arc::new(SessionManager::new(Arc::new(connector), Bounds::default()));
-    let engine =
-        Engine::new(sessions, Recorder::new(log, Redactor::builtin(), None), Ledger::default());
+    let engine = Engine::new(
+        sessions,
+        Recorder::new(log, Arc::new(Redactor::builtin()), None),
+        Ledger::default(),
+    );
     let command = Command::shell("true").timeout(Duration::ZERO);
     let plan =
         Plan::decide(command.into(), vec![target("vm01")], Asker::default(), &Policy::allow_all());
-    engine.start(plan, Options::default(), TaskTracker::new().token())
+    engine.start(plan, Options::default(), TaskTracker::new().token(), None)
 }
 
 #[tokio::test]

@@ -54,6 +54,9 @@ fn every_flag_the_guide_mentions_exists() {
         &["hosts", "trust"],
         &["keys", "deploy"],
         &["keys", "generate"],
+        &["runs", "list"],
+        &["runs", "rerun"],
+        &["runs", "show"],
     ];
     let help: String = verbs.iter().filter_map(|verbs| help(verbs)).collect();
     let known = flags(&help);
@@ -178,7 +181,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
 }
 
 fn has_subcommands(verb: &str) -> bool {
-    matches!(verb, "audit" | "config" | "hosts" | "keys")
+    matches!(verb, "audit" | "config" | "hosts" | "keys" | "runs")
 }
 
 fn help(verbs: &[&str]) -> Option<String> {

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["inventory", "transport"],
     &["outcome", "policy", "session", "sftp", "ssh"],
     &["event", "exec", "plan"],
-    &["audit", "transfer"],
+    &["audit", "store", "transfer"],
     &["run"],
     &["config", "doctor", "keys", "report"],
     &["orchestrator"],

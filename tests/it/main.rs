@@ -21,6 +21,7 @@ mod nodeset;
 mod report;
 mod script;
 mod sftp;
+mod store;
 mod support;
 mod transfer;
 mod transport;

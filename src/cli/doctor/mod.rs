@@ -41,7 +41,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let hosts = args.narrow.select(&args.targets)?.selection;
+    let hosts = args.narrow.select(context, &args.targets)?.selection;
     let mut config = context.config()?;
     if args.narrow.list_hosts {
         return targets::list_hosts(&config, &hosts);

@@ -35,7 +35,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let selection = args.narrow.select(&args.targets)?.selection;
+    let selection = args.narrow.select(context, &args.targets)?.selection;
     let mut config = context.config()?;
     targets::note_skipped(context, &config.inventory, &selection);
     if args.narrow.list_hosts {

@@ -64,7 +64,7 @@ fn select<'a>(
         None if args.narrow.narrow() => "all",
         None => return Ok(inventory.iter().collect()),
     };
-    let selection = args.narrow.select(targets)?.selection;
+    let selection = args.narrow.select(context, targets)?.selection;
     targets::note_skipped(context, inventory, &selection);
     let ids = selection.resolve(&inventory.targets()).map_err(RequestError::Pattern)?;
     Ok(ids.iter().filter_map(|id| inventory.get(id)).collect())

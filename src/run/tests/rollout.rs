@@ -237,7 +237,7 @@ fn begin(hosts: Hosts<'_>, fanout: usize, rollout: Rollout) -> (Arc<Fleet>, RunH
     let fleet = Arc::new(Fleet { hosts, ..Fleet::default() });
     let connector = Arc::new(FakeConnector(Arc::clone(&fleet)));
     let sessions = Arc::new(SessionManager::new(connector, Bounds::default()));
-    let recorder = Recorder::new(None, Redactor::builtin(), None);
+    let recorder = Recorder::new(None, Arc::new(Redactor::builtin()), None);
     let engine = Engine::new(sessions, recorder, Ledger::default());
     let command = Command::shell("true").timeout(Duration::ZERO);
     let policy = Policy::allow_all();
@@ -249,7 +249,7 @@ fn begin(hosts: Hosts<'_>, fanout: usize, rollout: Rollout) -> (Arc<Fleet>, RunH
         }
     }
     let options = Options { fanout, rollout, ..Options::default() };
-    (fleet, engine.start(plan, options, TaskTracker::new().token()))
+    (fleet, engine.start(plan, options, TaskTracker::new().token(), None))
 }
 
 async fn end(fleet: Arc<Fleet>, mut handle: RunHandle) -> Ended {

@@ -36,7 +36,8 @@ impl Lab {
         fs::write(dir.path().join("known_hosts"), "").unwrap();
         let settings = format!(
             "remote_execution:\n  default_retry: 1\n  key_storage_path: {0}/keys\n\
-             ssh: {{ known_hosts: [{0}/known_hosts] }}\naudit: {{ path: {0}/log/audit.jsonl }}\n",
+             ssh: {{ known_hosts: [{0}/known_hosts] }}\naudit: {{ path: {0}/log/audit.jsonl }}\n\
+             runs: {{ path: {0}/state/runs.db }}\n",
             dir.path().display()
         );
         Self { dir, vms: String::new(), settings }

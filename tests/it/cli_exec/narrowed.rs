@@ -54,7 +54,7 @@ fn expressions_select_and_flags_narrow() {
     lab.exec(["db1", "-x", "@data", "true"])
         .ends(2)
         .says(&["\"db1\" without \"@data\" selects no host"]);
-    lab.exec(["@failed", "true"]).ends(2).says(&["no run is remembered here"]);
+    lab.exec(["@failed", "true"]).ends(2).says(&["no run is remembered"]);
     lab.exec(["all", "--pick", "0", "true"]).ends(2);
 }
 

@@ -1,0 +1,134 @@
+//! `runs show --diff`: what a fleet said then and now.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+use similar::TextDiff;
+
+use super::{fold, short};
+use crate::cli::failure::Failure;
+use crate::cli::stdout::print;
+use crate::ids::VmId;
+use crate::outcome::{HostResult, Status};
+use crate::report::{self, Style};
+use crate::store::Remembered;
+
+/// How long two outputs are compared before the result may be longer than it
+/// need be.
+const COMPARE_MAX: Duration = Duration::from_secs(1);
+
+const RULE: &str = "---------------";
+
+/// How hosts ended that changed alike: before and after.
+type Endings = [(Status, Option<u32>); 2];
+
+/// Hosts that changed alike.
+struct Change<'a> {
+    hosts: Vec<VmId>,
+    before: &'a HostResult,
+    after: &'a HostResult,
+}
+
+/// Shows how the results of two runs differ.
+pub(super) fn show(
+    style: Style,
+    (before, old): (&Remembered, &[HostResult]),
+    (after, new): (&Remembered, &[HostResult]),
+) -> Result<u8, Failure> {
+    let then: HashMap<&VmId, &HostResult> = old.iter().map(|result| (&result.vm, result)).collect();
+    let now: HashMap<&VmId, &HostResult> = new.iter().map(|result| (&result.vm, result)).collect();
+    let gone: Vec<&VmId> = ids(old).filter(|vm| !now.contains_key(vm)).collect();
+    let added: Vec<&VmId> = ids(new).filter(|vm| !then.contains_key(vm)).collect();
+    let both = new.iter().filter_map(|after| Some((*then.get(&after.vm)?, after)));
+    let (same, changed): (Vec<_>, Vec<_>) = both.partition(|(before, after)| alike(before, after));
+    let same: Vec<&VmId> = same.into_iter().map(|(_, after)| &after.vm).collect();
+    let (first, second) = (short(before.id), short(after.id));
+    print(|out| {
+        for change in grouped(changed) {
+            write_change(out, &style, &change, (&first, &second))?;
+        }
+        let lines = [
+            ("same".to_owned(), same),
+            (format!("only in {first}"), gone),
+            (format!("only in {second}"), added),
+        ];
+        for (word, hosts) in lines.iter().filter(|(_, hosts)| !hosts.is_empty()) {
+            writeln!(out, "{word}: {} ({})", fold(hosts.iter().copied()), hosts.len())?;
+        }
+        Ok(())
+    })?;
+    Ok(0)
+}
+
+fn ids(results: &[HostResult]) -> impl Iterator<Item = &VmId> {
+    results.iter().map(|result| &result.vm)
+}
+
+fn ending(result: &HostResult) -> (Status, Option<u32>) {
+    (result.status, result.exit.as_ref().and_then(|exit| exit.code()))
+}
+
+/// The digest covers what was not kept, too.
+fn alike(before: &HostResult, after: &HostResult) -> bool {
+    ending(before) == ending(after) && before.stdout.sha256() == after.stdout.sha256()
+}
+
+/// Hosts whose endings and outputs changed in the same way, once.
+fn grouped<'a>(changed: Vec<(&'a HostResult, &'a HostResult)>) -> Vec<Change<'a>> {
+    let mut place: HashMap<(Endings, &str, &str), usize> = HashMap::new();
+    let mut changes: Vec<Change<'a>> = Vec::new();
+    for (before, after) in changed {
+        let endings = [ending(before), ending(after)];
+        let key = (endings, before.stdout.sha256(), after.stdout.sha256());
+        let at = *place.entry(key).or_insert(changes.len());
+        match changes.get_mut(at) {
+            Some(change) => change.hosts.push(after.vm.clone()),
+            None => changes.push(Change { hosts: vec![after.vm.clone()], before, after }),
+        }
+    }
+    changes
+}
+
+fn write_change(
+    out: &mut dyn Write,
+    style: &Style,
+    change: &Change<'_>,
+    (first, second): (&str, &str),
+) -> Result<(), Failure> {
+    let (label, off) = (style.out.label, style.out.off);
+    let hosts = format!("{} ({})", fold(&change.hosts), change.hosts.len());
+    let [then, now] = [words(change.before), words(change.after)];
+    let ends = if then == now { String::new() } else { format!(": {then}, then {now}") };
+    writeln!(out, "{RULE}\n{label}{hosts}{ends}{off}\n{RULE}")?;
+    let (old, new) = (change.before.stdout.to_text(), change.after.stdout.to_text());
+    if change.before.stdout.sha256() == change.after.stdout.sha256() {
+        return Ok(());
+    }
+    if old == new {
+        writeln!(out, "the output differs where it was not kept")?;
+        return Ok(());
+    }
+    let diff = TextDiff::configure().timeout(COMPARE_MAX).diff_lines(&old, &new);
+    let text = diff.unified_diff().header(first, second).to_string();
+    for line in text.lines() {
+        let colour = match line.as_bytes().first() {
+            Some(b'+') => style.out.good,
+            Some(b'-') => style.out.bad,
+            _ => "",
+        };
+        let shown = if style.raw { line.to_owned() } else { report::escape(line.as_bytes()) };
+        let off = if colour.is_empty() { "" } else { off };
+        writeln!(out, "{colour}{shown}{off}")?;
+    }
+    Ok(())
+}
+
+/// `failed, exit 3` in one word or two.
+fn words(result: &HostResult) -> String {
+    match ending(result) {
+        (Status::Success, _) => "ok".into(),
+        (status, Some(code)) => format!("{status} (exit {code})"),
+        (status, None) => status.to_string(),
+    }
+}
