@@ -86,7 +86,7 @@ fn refusals() {
         ),
         ("groups: {'a b': x}", "1:10: `a b` is not a valid name for a group"),
         ("groups: {web: 'vm[2-1]'}", "1:15: web: \"2-1\" in @web, character 4: the range ends"),
-        ("groups: {web: '@wbe', wbb: vm}", "1:15: web: there is no group @wbe; did you mean @web?"),
+        ("groups: {web: vm, x: '@wbe'}", "1:22: x: there is no group @wbe; did you mean @web?"),
         (
             "groups: {a: '@b', b: 'x,@a'}",
             "1:13: a: the groups name each other in a circle: @a -> @b",
