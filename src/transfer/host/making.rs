@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::super::ledger::{Entry, Kind, Open};
@@ -144,7 +145,10 @@ impl Host<'_> {
     pub(in crate::transfer) async fn sweep(&self) {
         // Another user's are found again by the one who can remove them.
         let run_as = self.transfer.run_as.as_ref().filter(|_| !self.staged).map(user);
-        for open in self.context.ledger.orphans(self.context.login) {
+        // It may have to wait for another process that sweeps.
+        let (ledger, login) = (self.context.ledger.clone(), self.context.login.to_owned());
+        let orphans = spawn_blocking(move || ledger.orphans(&login)).await.unwrap_or_default();
+        for open in orphans {
             let path = open.entry().path.clone();
             let is_ours = path::file_name(&path).is_some_and(is_part_name);
             match open.entry().kind {
