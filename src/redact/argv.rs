@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Hit;
-use super::rules::SECRET_NAME;
+use super::rules::{SECRET_NAME, may_name_secret};
 
 /// `--password`, `-token`, `--db-password`: the next word is the value.
 static FLAG: LazyLock<Option<Regex>> =
@@ -31,7 +31,9 @@ pub(super) fn value_of_flag(words: &[&str], index: usize) -> Option<Hit> {
     let before = index.checked_sub(1).map(|index| words[index]);
     let after = |prefix: usize| prefix..word.len();
     let matches = |regex: &LazyLock<Option<Regex>>, word: &str| {
-        regex.as_ref().and_then(|regex| regex.find(word)).map(|found| found.end())
+        // Compiling is the dear part.
+        let regex = may_name_secret(word).then(|| regex.as_ref())??;
+        regex.find(word).map(|found| found.end())
     };
     let runs = |names: &[&str]| {
         words[..index].iter().any(|word| names.contains(&word.rsplit('/').next().unwrap_or(word)))

@@ -14,6 +14,9 @@ use super::Hit;
 pub(super) const SECRET_NAME: &str = "(?:(?i-u:pass(?:word|wd|phrase)|secret|token|credentials?|\
     (?:api|secret|access|private|auth|encryption)[_-]?key)(?-u:[0-9]*)|pwd|_PWD)";
 
+/// One of these stands in every [`SECRET_NAME`].
+const SECRET_WORDS: &[&str] = &["pass", "secret", "token", "credential", "key", "pwd"];
+
 /// What the patterns share, written `{NAME}`, `{VALUE}` and `{GAP}` in them.
 const PARTS: &[(&str, &str)] = &[
     ("{NAME}", r"(?-u:[A-Za-z0-9_.-]*?){SECRET}"),
@@ -31,6 +34,9 @@ const PARTS: &[(&str, &str)] = &[
 /// A secret's shape. What the capturing groups of the pattern match is removed.
 struct Rule {
     name: &'static str,
+    /// One of these, in whatever case, stands in every text that the pattern
+    /// matches.
+    needs: &'static [&'static str],
     pattern: &'static str,
     /// Texts with a secret, and what becomes of them.
     #[cfg_attr(not(test), expect(dead_code, reason = "read by the test of the table"))]
@@ -43,6 +49,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         name: "assignment",
+        needs: SECRET_WORDS,
         pattern: r"{NAME}(?:=|[ \t]+=[ \t]*){VALUE}",
         removes: &[
             ("password=x y", "password=[redacted] y"),
@@ -70,6 +77,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "flag",
+        needs: SECRET_WORDS,
         pattern: r"(?:^|\s)--?{NAME}[ \t]+{VALUE}",
         removes: &[
             ("x --password abc y", "x --password [redacted] y"),
@@ -86,6 +94,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "field",
+        needs: SECRET_WORDS,
         pattern: r"{NAME}:[ \t]*{VALUE}",
         removes: &[
             ("password: abc", "password: [redacted]"),
@@ -96,6 +105,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "json",
+        needs: SECRET_WORDS,
         pattern: r#""{NAME}"\s*:\s*"((?:[^"\\]|\\[\s\S])+)"#,
         removes: &[
             (r#"{"password": "a \" b", "x": 1}"#, r#"{"password": "[redacted]", "x": 1}"#),
@@ -105,12 +115,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "json-escaped",
+        needs: SECRET_WORDS,
         pattern: r#"\\"{NAME}\\"\s*:\s*\\"([^"\\]+)"#,
         removes: &[(r#""{\"password\":\"abc\"}""#, r#""{\"password\":\"[redacted]\"}""#)],
         leaves: &[r#""{\"user\":\"abc\"}""#],
     },
     Rule {
         name: "authorization",
+        needs: &["authorization"],
         pattern: r#"(?i-u:authorization)["']?\s*[:=]\s*["']?(?:(?-u:[A-Za-z-]+)[ \t]+)?([^\s"',]+)"#,
         removes: &[
             ("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]"),
@@ -121,12 +133,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "bearer",
+        needs: &["bearer"],
         pattern: r"(?-u:\b)(?i-u:bearer)[ \t]+((?-u:[A-Za-z0-9._~+/-]{16,}=*))",
         removes: &[("sent Bearer 0123456789abcdef== to", "sent Bearer [redacted] to")],
         leaves: &["the bearer of news"],
     },
     Rule {
         name: "url",
+        needs: &["://"],
         pattern: r#"(?-u:[A-Za-z][A-Za-z0-9+.-]*)://[^\s/:@"']*:([^\s/"']+)@"#,
         removes: &[
             ("git clone https://user:pass@host/r", "git clone https://user:[redacted]@host/r"),
@@ -137,12 +151,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "url-token",
+        needs: &["://"],
         pattern: r"://((?-u:[A-Za-z0-9_-]{20,}))@",
         removes: &[("https://0123456789abcdef0123@h/r", "https://[redacted]@h/r")],
         leaves: &["https://git@host/r"],
     },
     Rule {
         name: "private-key",
+        needs: &["PRIVATE KEY"],
         pattern: r"-----BEGIN (?-u:[A-Z0-9 ]*)PRIVATE KEY(?: BLOCK)?-----([\s\S]*?)(?:-----END |\z)",
         removes: &[
             (
@@ -155,12 +171,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "aws-access-key",
+        needs: &["AKIA", "ASIA"],
         pattern: r"(?-u:\b((?:AKIA|ASIA)[A-Z0-9]{16})\b)",
         removes: &[("id AKIAIOSFODNN7EXAMPLE.", "id [redacted].")],
         leaves: &["AKIAIOSFODNN7", "XAKIAIOSFODNN7EXAMPLE"],
     },
     Rule {
         name: "aws-secret-key",
+        needs: &["aws_"],
         pattern: r"(?i-u:aws_(?:secret_access_key|session_token))\s+([^\s=]+)",
         removes: &[(
             "aws configure set aws_secret_access_key wJalr",
@@ -170,6 +188,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "github-token",
+        needs: &["gh"],
         pattern: r"(?-u:\b)((?-u:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}))",
         removes: &[
             ("x ghp_0123456789abcdefghijABCDEFGHIJ012345 y", "x [redacted] y"),
@@ -179,30 +198,35 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "gitlab-token",
+        needs: &["gl"],
         pattern: r"(?-u:\b)(gl(?:pat|ptt|dt|rt|soat)-(?-u:[A-Za-z0-9_-]{20,}))",
         removes: &[("x glpat-0123456789abcdefghij y", "x [redacted] y")],
         leaves: &["glpat-short"],
     },
     Rule {
         name: "slack-token",
+        needs: &["xox"],
         pattern: r"(?-u:\b)(xox[abeoprs]-(?-u:[0-9][A-Za-z0-9-]{9,}))",
         removes: &[("x xoxb-123456789012-abcdef y", "x [redacted] y")],
         leaves: &["xoxb-short", "xoxo-kisses-and-hugs-x"],
     },
     Rule {
         name: "jwt",
+        needs: &["eyJ"],
         pattern: r"(?-u:\b)((?-u:eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*))",
         removes: &[("x eyJhbGciOi.eyJzdWIiOi.c2ln-_ y", "x [redacted] y")],
         leaves: &["eyJhbGciOi", "eyJhbGciOi.txt"],
     },
     Rule {
         name: "orchestrator-token",
+        needs: &["orch_"],
         pattern: r"(?-u:\b)(orch_(?-u:[A-Za-z0-9_-]{32,}))",
         removes: &[("x orch_0123456789abcdef0123456789abcdef y", "x [redacted] y")],
         leaves: &["orch_run", "monorch_0123456789abcdef0123456789abcdef"],
     },
     Rule {
         name: "curl",
+        needs: &["curl"],
         pattern: r#"(?-u:\b)curl(?-u:\b){GAP}\s(?:-(?-u:[A-Za-z]*)[uU]|--(?:proxy-)?user)[ \t=]*["']?[^\s:"']*:([^\s"']+)"#,
         removes: &[
             ("curl -sS -u user:pass https://h", "curl -sS -u user:[redacted] https://h"),
@@ -213,6 +237,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "mysql",
+        needs: &["mysql", "mariadb"],
         pattern: r"(?-u:\b)(?:mysql|mariadb)(?-u:[a-z-]*){GAP}\s-p{VALUE}",
         removes: &[
             ("mysql -u root -phunter2 db", "mysql -u root -p[redacted] db"),
@@ -222,6 +247,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "sshpass",
+        needs: &["sshpass"],
         pattern: r"(?-u:\b)sshpass(?:\s+-v)*\s+-p[ \t]*{VALUE}",
         removes: &[
             ("sshpass -p abc ssh h", "sshpass -p [redacted] ssh h"),
@@ -231,22 +257,48 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// The rules as regular expressions, compiled once. A test proves that none is lost.
-static COMPILED: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
-    let compile = |rule: &Rule| Some((rule.name, Regex::new(&expanded(rule.pattern)).ok()?));
-    RULES.iter().filter_map(compile).collect()
+/// The rules' regular expressions, each compiled when a text first asks for it:
+/// most command lines ask for none, and compiling all takes milliseconds. A test
+/// proves that every one compiles.
+static COMPILED: LazyLock<Vec<LazyLock<Option<Regex>, Compile>>> = LazyLock::new(|| {
+    let later = |rule: &'static Rule| {
+        let compile: Compile = Box::new(|| Regex::new(&expanded(rule.pattern)).ok());
+        LazyLock::new(compile)
+    };
+    RULES.iter().map(later).collect()
 });
+
+type Compile = Box<dyn FnOnce() -> Option<Regex> + Send>;
+
+/// In longer texts looking for each word costs more than it saves.
+const SHORT: usize = 4096;
 
 /// What the rules remove from `text`, in no order, overlaps included.
 pub(super) fn find(text: &str) -> Vec<Hit> {
     let mut hits = Vec::new();
-    for (name, regex) in COMPILED.iter() {
-        for captures in regex.captures_iter(text) {
+    for (rule, regex) in RULES.iter().zip(COMPILED.iter()) {
+        if text.len() <= SHORT && !holds_any(text, rule.needs) {
+            continue;
+        }
+        for captures in regex.iter().flat_map(|regex| regex.captures_iter(text)) {
             let groups = captures.iter().skip(1).flatten();
-            hits.extend(groups.map(|group| (*name, inside_quotes(text, group.range()))));
+            hits.extend(groups.map(|group| (rule.name, inside_quotes(text, group.range()))));
         }
     }
     hits
+}
+
+/// Whether a word may have a [`SECRET_NAME`] in it.
+pub(super) fn may_name_secret(word: &str) -> bool {
+    holds_any(word, SECRET_WORDS)
+}
+
+fn holds_any(text: &str, wanted: &[&str]) -> bool {
+    let holds = |wanted: &&str| {
+        let mut windows = text.as_bytes().windows(wanted.len());
+        windows.any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    wanted.iter().any(holds)
 }
 
 fn expanded(pattern: &str) -> String {
@@ -273,7 +325,12 @@ mod tests {
         for rule in RULES {
             Regex::new(&expanded(rule.pattern)).unwrap();
         }
-        assert_eq!(COMPILED.len(), RULES.len());
+    }
+
+    #[test]
+    fn a_long_text_is_searched_for_all_rules() {
+        let long = format!("{} token=abc", "x".repeat(SHORT));
+        assert!(Redactor::builtin().redact(&long).text.ends_with(" token=[redacted]"));
     }
 
     #[test]

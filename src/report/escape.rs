@@ -39,22 +39,36 @@ impl Escaper {
     }
 
     fn show(&mut self, bytes: &[u8], shown: &mut String) {
+        // Nearly all output is UTF-8, and finding that out at once is much
+        // faster than going from chunk to chunk.
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.show_text(text, true, shown);
+        }
         let mut seen = 0;
         for chunk in bytes.utf8_chunks() {
             seen += chunk.valid().len() + chunk.invalid().len();
             let last = seen == bytes.len();
-            let mut characters = chunk.valid().chars().peekable();
-            while let Some(character) = characters.next() {
-                match (character, characters.peek()) {
-                    ('\r', Some('\n')) => {}
-                    ('\r', None) if last && chunk.invalid().is_empty() => self.held.push(b'\r'),
-                    _ => show_char(character, shown),
-                }
-            }
+            self.show_text(chunk.valid(), last && chunk.invalid().is_empty(), shown);
             if last && is_beginning(chunk.invalid()) {
                 self.held.extend_from_slice(chunk.invalid());
             } else {
                 chunk.invalid().iter().for_each(|&byte| show_byte(byte, shown));
+            }
+        }
+    }
+
+    /// Shows text; `last` says whether the stream may go on right behind it.
+    fn show_text(&mut self, mut text: &str, last: bool, shown: &mut String) {
+        loop {
+            let (plain, rest) = text.split_at(plain_len(text.as_bytes()));
+            shown.push_str(plain);
+            let mut characters = rest.chars();
+            let Some(character) = characters.next() else { return };
+            text = characters.as_str();
+            match (character, text.bytes().next()) {
+                ('\r', Some(b'\n')) => {}
+                ('\r', None) if last => self.held.push(b'\r'),
+                _ => show_char(character, shown),
             }
         }
     }
@@ -67,6 +81,20 @@ pub fn escape(bytes: &[u8]) -> String {
     escaper.push(bytes, &mut shown);
     escaper.finish(&mut shown);
     shown
+}
+
+/// How many of the first bytes are shown as they are: printable ASCII, tab and
+/// newline.
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 32;
+    let plain = |&byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n');
+    // Looking at a whole block without leaving early lets the compiler take
+    // many bytes at once.
+    let blocks = bytes.chunks_exact(BLOCK);
+    let whole = blocks.take_while(|block| block.iter().fold(true, |all, byte| all & plain(byte)));
+    let start = whole.count() * BLOCK;
+    let rest = bytes[start..].iter().position(|byte| !plain(byte));
+    rest.map_or(bytes.len(), |at| start + at)
 }
 
 /// Escapes a text that has to stay within its line, so that nobody can write

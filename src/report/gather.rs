@@ -33,7 +33,8 @@ impl Gathered {
     fn stderr(&self, result: &HostResult, to: &mut Streams<'_>) -> io::Result<()> {
         let mut text = Vec::new();
         let mut lines = Lines::default();
-        let mut each = |line: &[u8]| self.labels.line(&result.vm, Stream::Stderr, line, &mut text);
+        let label = self.labels.label(&result.vm, Stream::Stderr);
+        let mut each = |line: &[u8]| self.labels.line(&label, line, &mut text);
         lines.push(&result.stderr.to_bytes(), &mut each);
         lines.finish(&mut each);
         show(to.err, text)

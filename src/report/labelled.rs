@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::endings::Endings;
-use super::escape::escape;
+use super::escape::{escape, plain_len};
 use super::files;
 use super::lines::Lines;
 use super::style::Style;
@@ -36,7 +36,8 @@ impl Labelled {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(mut lines) = self.lines.remove(&(vm.clone(), stream)) {
                 let mut text = Vec::new();
-                lines.finish(|line| self.labels.line(vm, stream, line, &mut text));
+                let label = self.labels.label(vm, stream);
+                lines.finish(|line| self.labels.line(&label, line, &mut text));
                 show(side(stream, to), text)?;
             }
         }
@@ -47,7 +48,8 @@ impl Labelled {
         let line = files::in_place(result, true).filter(|_| !self.labels.style.quiet);
         let Some(line) = line else { return Ok(()) };
         let mut text = Vec::new();
-        self.labels.line(&result.vm, Stream::Stdout, line.as_bytes(), &mut text);
+        let label = self.labels.label(&result.vm, Stream::Stdout);
+        self.labels.line(&label, line.as_bytes(), &mut text);
         show(to.out, text)
     }
 }
@@ -61,8 +63,9 @@ impl View for Labelled {
             }
             EventKind::Output { vm, stream, bytes } => {
                 let lines = self.lines.entry((vm.clone(), *stream)).or_default();
-                let mut text = Vec::new();
-                lines.push(bytes, |line| self.labels.line(vm, *stream, line, &mut text));
+                let label = self.labels.label(vm, *stream);
+                let mut text = Vec::with_capacity(bytes.len() * 2);
+                lines.push(bytes, |line| self.labels.line(&label, line, &mut text));
                 show(side(*stream, to), text)?;
             }
             EventKind::RunStarted { hosts, .. } => self.labels.fit(hosts),
@@ -98,18 +101,25 @@ impl Labels {
         self.width = hosts.iter().map(|vm| vm.as_str().len()).max().unwrap_or(0);
     }
 
-    /// Appends a line with its label and its end.
-    pub(super) fn line(&self, vm: &VmId, stream: Stream, line: &[u8], text: &mut Vec<u8>) {
-        if self.style.labels {
-            let (colour, off) = match stream {
-                Stream::Stderr => (self.style.err.stderr, self.style.err.off),
-                Stream::Stdout => (self.style.out.label, self.style.out.off),
-            };
-            let gap = if line.is_empty() { "" } else { " " };
-            let label = format!("{colour}{vm:<width$} │{off}{gap}", width = self.width);
-            text.extend_from_slice(label.as_bytes());
+    /// What stands before the lines of a host.
+    pub(super) fn label(&self, vm: &VmId, stream: Stream) -> String {
+        if !self.style.labels {
+            return String::new();
         }
-        if self.style.raw {
+        let (colour, off) = match stream {
+            Stream::Stderr => (self.style.err.stderr, self.style.err.off),
+            Stream::Stdout => (self.style.out.label, self.style.out.off),
+        };
+        format!("{colour}{vm:<width$} │{off}", width = self.width)
+    }
+
+    /// Appends a line with its label and its end.
+    pub(super) fn line(&self, label: &str, line: &[u8], text: &mut Vec<u8>) {
+        text.extend_from_slice(label.as_bytes());
+        if !label.is_empty() && !line.is_empty() {
+            text.push(b' ');
+        }
+        if self.style.raw || plain_len(line) == line.len() {
             text.extend_from_slice(line);
         } else {
             text.extend_from_slice(escape(line).as_bytes());
@@ -212,7 +222,8 @@ mod tests {
         let mut labels = Labels::new(Style { out: Palette::ANSI, ..Style::default() });
         labels.fit(&[vm("vm1")]);
         let mut text = Vec::new();
-        labels.line(&vm("vm1"), OUT, b"a\x1b", &mut text);
+        let label = labels.label(&vm("vm1"), OUT);
+        labels.line(&label, b"a\x1b", &mut text);
         assert_eq!(String::from_utf8(text).unwrap(), "\x1b[36mvm1 │\x1b[0m a\\x1b\n");
     }
 

@@ -1,5 +1,7 @@
 //! Whole lines from a stream that comes in chunks.
 
+use memchr::memchr2;
+
 /// A longer line is shown in pieces, so that a host without line ends cannot
 /// fill memory.
 const LINE_MAX: usize = 64 * 1024;
@@ -34,7 +36,16 @@ impl Lines {
                 }
                 _ => {
                     self.make_room(&mut each);
-                    let run = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+                    let run = memchr2(b'\n', b'\r', bytes);
+                    if let (true, Some(end)) = (self.held.is_empty(), run)
+                        && end <= LINE_MAX
+                        && bytes[end] == b'\n'
+                    {
+                        // A whole line need not be held.
+                        each(&bytes[..end]);
+                        bytes = &bytes[end + 1..];
+                        continue;
+                    }
                     let room = LINE_MAX - self.held.len();
                     let used = run.unwrap_or(bytes.len()).min(room);
                     self.held.extend_from_slice(&bytes[..used]);

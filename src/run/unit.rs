@@ -136,6 +136,7 @@ impl Unit {
             let idempotent = self.plan.action.idempotent();
             let again = transient
                 && retry::may_retry(sent, false, idempotent)
+                && !verdict::out_of_time(&result)
                 && !self.cancel.is_cancelled();
             let Some(delay) = delays.next().filter(|_| again) else { return result };
             tracing::debug!(vm = %host.vm, attempt = number, ?delay, "trying again");

@@ -9,6 +9,15 @@ use crate::remote::ExitStatus;
 use crate::retry::Sent;
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase};
 
+/// The code of a host that let the time for connecting pass.
+const CONNECT_TIMEOUT: &str = "connect_timeout";
+
+/// Whether a host has had all its time for connecting: what it did not do in
+/// it, it is not given as much time for again.
+pub(super) fn out_of_time(result: &HostResult) -> bool {
+    result.failure.as_ref().is_some_and(|failure| failure.code == CONNECT_TIMEOUT)
+}
+
 /// The meaning of an end.
 pub(super) struct Verdict {
     status: Status,
@@ -32,7 +41,7 @@ impl Verdict {
             Kind::Algorithms => (Status::Unreachable, "algorithm_mismatch"),
             Kind::Auth => (Status::AuthFailed, "auth_refused"),
             Kind::CircuitOpen => (Status::CircuitOpen, "circuit_open"),
-            Kind::Deadline => (Status::Unreachable, "connect_timeout"),
+            Kind::Deadline => (Status::Unreachable, CONNECT_TIMEOUT),
             Kind::HostKeyChanged => (Status::HostKeyRejected, "host_key_changed"),
             Kind::HostKeyRevoked => (Status::HostKeyRejected, "host_key_revoked"),
             Kind::HostKeyUnknown => (Status::HostKeyRejected, "host_key_unknown"),

@@ -56,11 +56,13 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         }
         Ok(())
     })?;
-    // Programs come and go; the log of changes is taken over when it is long.
+    // Programs come and go; the log of changes is taken over when it has some length.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // A power cut may cost the last runs, and never the file.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Whoever opens the file first reads that log; it is kept short.
+    connection.pragma_update(None, "wal_autocheckpoint", 64)?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)
 }
 

@@ -261,7 +261,9 @@ fn check_44_dead_hosts_hold_up_nobody() {
     // All who live have ended before the first deadline.
     let first_late = ends.iter().position(|end| code(end) == "connect_timeout").unwrap();
     assert_eq!(ends.len() - first_late, 6);
-    assert!(ends.iter().all(|end| end["execution_time"].as_f64().unwrap() < 20.0));
+    // Who lets the time pass is not given it again.
+    let mut late = ends.iter().filter(|end| code(end) == "connect_timeout");
+    assert!(late.all(|end| end["attempts"] == 1));
 }
 
 #[test]
