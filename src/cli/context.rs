@@ -75,6 +75,11 @@ impl Context {
         self.global.quiet
     }
 
+    /// Whether the log goes to stderr.
+    pub(super) fn verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
     /// Who asks, if it was said.
     pub(super) fn named_operator(&self) -> Option<&str> {
         self.global.operator.as_deref()

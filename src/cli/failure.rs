@@ -157,6 +157,10 @@ impl From<RequestError> for Failure {
                 error.nearest().map(|name| format!("did you mean {name}?"))
             }
             RequestError::Gate(_) => Some("use rc or probe:CMD".into()),
+            RequestError::OutputDir { .. } => {
+                Some("one directory is made if it is missing, and must be yours to write to".into())
+            }
+            RequestError::OutputDirShared => Some("give --errdir another directory".into()),
             RequestError::StdinShared(_) => Some("put it into a file and give that".into()),
             RequestError::Changed(Changed::Content { .. }) => {
                 Some("to run it as it is now, type the command again".into())
@@ -170,6 +174,9 @@ impl From<RequestError> for Failure {
             RequestError::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
             RequestError::Gate(_) => "gate_invalid",
             RequestError::Host(_) => "host_not_usable",
+            RequestError::NoOutput
+            | RequestError::OutputDir { .. }
+            | RequestError::OutputDirShared => "output_dir_invalid",
             RequestError::Local { .. } => "local_unreadable",
             RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",
             RequestError::Stdin { .. } | RequestError::StdinShared(_) => "stdin_invalid",

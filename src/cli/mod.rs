@@ -12,6 +12,7 @@ mod exec;
 mod failure;
 mod fleet;
 mod hosts;
+mod keyboard;
 mod keys;
 mod meta;
 mod output;

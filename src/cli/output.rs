@@ -1,16 +1,21 @@
 //! How a run is shown, and the exit code that it ends with.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::signals::Interrupted;
+use super::keyboard::Keyboard;
+use super::rerun::program;
+use super::signals::{ENDING, GOES_ON, Interrupted, Notice};
 use super::stdout::is_broken_pipe;
 use super::terminal::Terminal;
 use crate::Request;
+use crate::config::size;
 use crate::event::{Event, EventKind, Stopped};
 use crate::outcome::HostResult;
 use crate::report::{
@@ -36,6 +41,9 @@ pub(super) struct OutputArgs {
     /// The same as -o gather
     #[arg(short = 'b', overrides_with_all = ["output", "json"])]
     gather: bool,
+    /// Gather, but show only what most VMs wrote in full, and how the others differ from it
+    #[arg(long, env = "ORCHESTRATOR_DIFF", conflicts_with = "json", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    diff: bool,
     /// The same as -o json
     #[arg(long, env = "ORCHESTRATOR_JSON", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     json: bool,
@@ -45,6 +53,15 @@ pub(super) struct OutputArgs {
     /// Pass control characters on to the terminal
     #[arg(long, env = "ORCHESTRATOR_RAW", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     raw: bool,
+    /// Write what each VM writes to stdout to a file, too: DIR/<vm_id>
+    #[arg(long, env = "ORCHESTRATOR_OUTDIR", value_name = "DIR")]
+    outdir: Option<PathBuf>,
+    /// The same for stderr, in another directory
+    #[arg(long, env = "ORCHESTRATOR_ERRDIR", value_name = "DIR")]
+    errdir: Option<PathBuf>,
+    /// Keep at most so many bytes of each stream of a VM, and say so (10Mi, 5G) [default: output_max, else 1Gi]
+    #[arg(long, env = "ORCHESTRATOR_OUTPUT_MAX", value_parser = parse_output_max, value_name = "SIZE")]
+    output_max: Option<usize>,
     /// Which exit code to give
     #[arg(long, env = "ORCHESTRATOR_EXIT_CODE", value_enum, default_value_t, value_name = "WHICH")]
     exit_code: ExitCode,
@@ -79,11 +96,20 @@ enum ExitCode {
 impl OutputArgs {
     /// The way that was chosen, be it by its short name.
     pub(super) fn mode(&self) -> Output {
-        match (self.json, self.gather) {
+        match (self.json, self.gather || self.diff) {
             (true, _) => Output::Json,
             (false, true) => Output::Gather,
             (false, false) => self.output,
         }
+    }
+
+    /// Whether what was asked for goes together.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.diff && !matches!(self.output, Output::Gather | Output::Stream) {
+            let message = "--diff gathers, and another output was asked for";
+            return Err(Failure::usage(message).hint("leave out -o, or give -o gather"));
+        }
+        Ok(())
     }
 
     /// Asks for what is needed to show it so.
@@ -91,7 +117,16 @@ impl OutputArgs {
         // A document holds what was collected; everything else is told as it
         // comes.
         let streams = matches!(self.mode(), Output::Stream | Output::Ndjson);
-        let request = request.stream(streams);
+        let mut request = request.stream(streams);
+        if let Some(max) = self.output_max {
+            request = request.output_max(max);
+        }
+        if let Some(dir) = &self.outdir {
+            request = request.outdir(dir);
+        }
+        if let Some(dir) = &self.errdir {
+            request = request.errdir(dir);
+        }
         // What is shown need not be kept, unless a gate looks at it: the
         // request sees to that.
         if self.mode() == Output::Stream { request.output_max(0) } else { request }
@@ -103,7 +138,7 @@ impl OutputArgs {
         context: &Context,
         single: bool,
         grace: Duration,
-        rerun: Option<Rerun>,
+        (rerun, remembered): (Option<Rerun>, bool),
     ) -> Box<dyn View> {
         let style = Style {
             out: Terminal::palette(context.color(), Terminal::stdout()),
@@ -113,10 +148,12 @@ impl OutputArgs {
             quiet: context.quiet(),
             grace,
             rerun,
+            remembered,
+            program: program(),
         };
-        let quiet = style.quiet;
+        let (quiet, palette) = (style.quiet, style.err);
         let view: Box<dyn View> = match self.mode() {
-            Output::Gather => Box::new(Gathered::new(style)),
+            Output::Gather => Box::new(Gathered::new(style).differences(self.diff)),
             Output::Json => Box::new(Document::default()),
             Output::Ndjson => Box::new(EventLines),
             Output::None => Box::new(Endings::new(style)),
@@ -127,7 +164,10 @@ impl OutputArgs {
             Output::Summary => Box::new(Summary::new(style)),
         };
         let for_programs = matches!(self.mode(), Output::Json | Output::Ndjson);
-        if quiet || for_programs { view } else { Terminal::progress(view) }
+        // What is written by others, or moves the cursor, would be drawn over.
+        let streams = self.mode() == Output::Stream;
+        let alone = !context.verbose() && !(streams && (self.raw || Terminal::stdout_is_pipe()));
+        Terminal::progress(view, palette, alone && !quiet && !for_programs)
     }
 
     /// The exit code that the results call for; `own` says whether it may be that
@@ -143,8 +183,23 @@ impl OutputArgs {
     }
 }
 
-/// After how long without an event a view is told that time passes.
-const TICK: Duration = Duration::from_secs(1);
+fn parse_output_max(text: &str) -> Result<usize, String> {
+    match size::parse(text).map_err(|error| error.to_string())? {
+        0 => Err("there is always a bound: give one that is large enough".into()),
+        bytes => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+    }
+}
+
+/// After how long without an event a view is told that time passes, and the
+/// keyboard looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The person who may watch.
+pub(super) struct Person {
+    pub(super) keyboard: Keyboard,
+    pub(super) interrupted: Interrupted,
+    pub(super) notices: UnboundedReceiver<Notice>,
+}
 
 /// A run that has been shown.
 pub(super) struct Ended {
@@ -157,25 +212,40 @@ pub(super) struct Ended {
 pub(super) async fn follow(
     mut handle: RunHandle,
     mut view: Box<dyn View>,
+    mut person: Person,
 ) -> Result<Ended, Failure> {
     let (run, cancel) = (handle.id(), handle.canceller());
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut broken = None;
     let mut stopped = None;
+    let mut several = false;
     loop {
-        let event = tokio::time::timeout(TICK, handle.next_event()).await;
-        if let Ok(Some(Event { kind: EventKind::RunFinished { stopped: why, .. }, .. })) = &event {
-            stopped.clone_from(why);
+        let next = tokio::select! {
+            Some(notice) = person.notices.recv() => Next::Notice(notice),
+            event = tokio::time::timeout(TICK, handle.next_event()) => match event {
+                Ok(Some(event)) => Next::Event(event),
+                Ok(None) => break,
+                Err(_) => Next::Tick,
+            },
+        };
+        match &next {
+            Next::Event(Event { kind: EventKind::RunStarted { hosts, .. }, .. }) => {
+                several = hosts.len() > 1;
+                person.interrupted.ask_first(several && Terminal::watched());
+            }
+            Next::Event(Event { kind: EventKind::RunFinished { stopped: why, .. }, .. }) => {
+                person.interrupted.ask_first(false);
+                stopped.clone_from(why);
+            }
+            _ => {}
         }
-        if broken.is_some() && !matches!(event, Ok(None)) {
+        if broken.is_some() {
             continue;
         }
         let mut streams = Streams { out: &mut out, err: &mut err };
-        let shown = match event {
-            Ok(Some(event)) => view.event(&event, &mut streams),
-            Ok(None) => break,
-            Err(_) => view.tick(Timestamp::now(), &mut streams),
-        };
+        // First: what is drawn has to know that the cursor was moved.
+        let asked = several && look(&mut person.keyboard, &mut *view);
+        let shown = show(&next, asked, &mut *view, &mut streams);
         if let Err(error) = shown {
             cancel.cancel();
             broken = Some(error);
@@ -190,5 +260,37 @@ pub(super) async fn follow(
     match shown {
         Err(error) if !is_broken_pipe(&error) => Err(error.into()),
         _ => Ok(Ended { results, stopped }),
+    }
+}
+
+/// What a view is told next.
+enum Next {
+    Event(Event),
+    Notice(Notice),
+    Tick,
+}
+
+/// Whether Enter was pressed.
+fn look(keyboard: &mut Keyboard, view: &mut dyn View) -> bool {
+    let enters = keyboard.enters();
+    view.typed(enters.echoed);
+    enters.pressed > 0
+}
+
+fn show(
+    next: &Next,
+    asked: bool,
+    view: &mut dyn View,
+    streams: &mut Streams<'_>,
+) -> io::Result<()> {
+    let now = Timestamp::now();
+    if asked || matches!(next, Next::Notice(Notice::Asked)) {
+        view.status(now, streams)?;
+    }
+    match next {
+        Next::Event(event) => view.event(event, streams),
+        Next::Notice(Notice::Asked) => view.interject(GOES_ON, streams),
+        Next::Notice(Notice::Ending) => view.interject(ENDING, streams),
+        Next::Tick => view.tick(now, streams),
     }
 }

@@ -9,9 +9,10 @@ use super::arguments::{self, SshArgs, parse_duration};
 use super::context::Context;
 use super::failure::Failure;
 use super::fleet::FleetArgs;
-use super::output::{Output, OutputArgs, follow};
-use super::rerun::rerun;
-use super::signals::cancel_on_signal;
+use super::keyboard::Keyboard;
+use super::output::{Output, OutputArgs, Person, follow};
+use super::rerun::{rerun, shows_secret};
+use super::signals::notice_signals;
 use super::stdout::print;
 use super::targets::{self, Chosen, TargetArgs};
 use crate::plan::Plan;
@@ -70,6 +71,7 @@ fn carry_out(
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
     args.fleet.check()?;
+    output.check()?;
     let Chosen { selection, stdin } = args.narrow.select(context, &args.targets)?;
     let mut config = context.config()?;
     targets::note_skipped(context, &config.inventory, &selection);
@@ -88,6 +90,12 @@ fn carry_out(
     let total = total.map_or(0, |hosts| hosts.len());
     let grace = args.grace.unwrap_or(config.remote_execution.grace);
     let moves_files = matches!(action, Action::Transfer(_));
+    let reads_stdin = takes_stdin(&action);
+    let remembered = config.runs.enabled
+        && config.runs.path.is_some()
+        && secrets.is_empty()
+        && !reads_stdin
+        && !shows_secret();
     let overrides = ssh.overrides()?;
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
     let request = orchestrator.select(selection.clone()).action(action);
@@ -97,11 +105,13 @@ fn carry_out(
         output,
         schedule: args.fleet.schedule(),
         dry_run: args.dry_run,
+        reads_stdin,
         single,
         // Files have no exit code of their own to give.
         own_code: single && !moves_files,
         grace,
         rerun: rerun(&args.targets),
+        remembered,
     };
     perform(context, &orchestrator, request, shown)
 }
@@ -113,6 +123,8 @@ pub(super) struct Shown<'a> {
     pub(super) schedule: Schedule,
     /// Whether only the plan is.
     pub(super) dry_run: bool,
+    /// Whether it reads what is typed.
+    pub(super) reads_stdin: bool,
     /// Whether one host was named, by its id.
     pub(super) single: bool,
     /// Whether the exit code of what ran there may be ours.
@@ -121,6 +133,8 @@ pub(super) struct Shown<'a> {
     pub(super) grace: Duration,
     /// The same with other targets.
     pub(super) rerun: Option<Rerun>,
+    /// Whether it can be done again as it is remembered.
+    pub(super) remembered: bool,
 }
 
 /// Carries a request out and shows it.
@@ -130,7 +144,8 @@ pub(super) fn perform(
     request: Request,
     shown: Shown<'_>,
 ) -> Result<u8, Failure> {
-    let Shown { output, schedule, dry_run, single, own_code, grace, rerun } = shown;
+    let Shown { output, schedule, dry_run, reads_stdin, single, own_code, grace, .. } = shown;
+    let again = (shown.rerun, shown.remembered);
     if dry_run {
         return show_plan(&request.plan()?, &schedule);
     }
@@ -141,9 +156,11 @@ pub(super) fn perform(
     let done = runtime.block_on(async {
         let done = async {
             let handle = request.start()?;
-            let interrupted = cancel_on_signal(handle.canceller(), context.quiet())?;
-            let view = output.view(context, single, grace, rerun);
-            let ended = follow(handle, view).await?;
+            let (interrupted, notices) = notice_signals(handle.canceller(), context.quiet())?;
+            let view = output.view(context, single, grace, again);
+            let keyboard = Keyboard::new(!reads_stdin);
+            let person = Person { keyboard, interrupted: interrupted.clone(), notices };
+            let ended = follow(handle, view, person).await?;
             Ok::<_, Failure>(output.exit_code(&ended, own_code, &interrupted))
         };
         let done = done.await;

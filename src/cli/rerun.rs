@@ -11,7 +11,7 @@ const LENGTH_MAX: usize = 400;
 /// secret in it or be too long to read.
 pub(super) fn rerun(targets: &str) -> Option<Rerun> {
     let words = typed();
-    let secret = Redactor::builtin().redact_argv(&words).iter().any(|it| !it.hits.is_empty());
+    let secret = has_secret(&words);
     let (before, after) = around(&words, targets)?;
     let before = format!("orchestrator {}", shell_words(before));
     let rerun = Rerun { before: before.trim_end().into(), after: shell_words(after) };
@@ -19,9 +19,33 @@ pub(super) fn rerun(targets: &str) -> Option<Rerun> {
     (short && !secret).then_some(rerun)
 }
 
+/// Whether a word of the command line looks like a secret.
+pub(super) fn shows_secret() -> bool {
+    has_secret(&typed())
+}
+
+/// The program with the configuration that was named, if one was.
+pub(super) fn program() -> String {
+    let words = typed();
+    let config =
+        words.iter().take_while(|word| *word != "--").enumerate().find_map(|(at, word)| match word
+            .strip_prefix("--config")
+        {
+            Some("") => words.get(at + 1).map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        });
+    let config = config.map(|path| shell_words(&["--config".into(), path.into()]));
+    ["orchestrator".into()].into_iter().chain(config).collect::<Vec<_>>().join(" ")
+}
+
 /// The command line, without the program's name.
 pub(super) fn typed() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+fn has_secret(words: &[String]) -> bool {
+    Redactor::builtin().redact_argv(words).iter().any(|word| !word.hits.is_empty())
 }
 
 /// What stands before and after the only word that can be the targets.

@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwins
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::signals;
+use super::{keyboard, signals};
 use crate::prompt::{PromptError, Prompter};
 use crate::report::{Palette, Progress, Size, View};
 
@@ -53,18 +53,37 @@ impl Terminal {
         if coloured { Palette::ANSI } else { Palette::PLAIN }
     }
 
-    /// Bars around a view, where stderr is a terminal that can move its cursor.
-    pub(super) fn progress(view: Box<dyn View>) -> Box<dyn View> {
-        if !Self::stderr() || Self::dumb() {
+    /// How the run stands around a view, where stderr is a terminal: for whoever
+    /// asks, and if it `draws` and the terminal can move its cursor, all the time.
+    pub(super) fn progress(view: Box<dyn View>, palette: Palette, draws: bool) -> Box<dyn View> {
+        if !Self::stderr() {
             return view;
         }
-        let size = || {
-            let size = tcgetwinsize(io::stderr()).ok().filter(|_| !signals::told())?;
+        let draws = draws && !Self::dumb();
+        let size = move || {
+            // Nothing is drawn over a question.
+            let free = draws && !keyboard::taken() && keyboard::in_front(io::stderr());
+            let size = tcgetwinsize(io::stderr()).ok().filter(|_| free)?;
             Some(Size { width: size.ws_col, height: size.ws_row })
         };
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
         let blocks = has_blocks(locale);
-        Box::new(Progress::new(view, blocks, Box::new(size)))
+        Box::new(Progress::new(view, palette, blocks, Box::new(size)))
+    }
+
+    /// Whether somebody watches who could press Ctrl-C or Enter.
+    pub(super) fn watched() -> bool {
+        io::stdin().is_terminal() && Self::stderr()
+    }
+
+    /// Whether what is written to stdout goes to a program, which may write on
+    /// this terminal whenever it likes.
+    pub(super) fn stdout_is_pipe() -> bool {
+        let kind = rustix::fs::fstat(io::stdout()).map(|stat| stat.st_mode);
+        kind.is_ok_and(|mode| {
+            let kind = rustix::fs::FileType::from_raw_mode(mode);
+            matches!(kind, rustix::fs::FileType::Fifo | rustix::fs::FileType::Socket)
+        })
     }
 
     /// Whether it only ever writes on.
@@ -84,6 +103,7 @@ fn has_blocks(locale: impl IntoIterator<Item = OsString>) -> bool {
 impl Prompter for Terminal {
     fn secret(&self, question: &str) -> Result<SecretString, PromptError> {
         let mut tty = open(question)?;
+        let _alone = keyboard::take();
         let hidden = Hidden::new(&tty, question)?;
         write!(tty, "{question}").map_err(failed)?;
         let typed = read_hidden(&tty);
@@ -91,6 +111,7 @@ impl Prompter for Terminal {
         let _ = writeln!(tty);
         let Typed::Line(line) = typed? else {
             // As the terminal would have done, but with its echo restored.
+            signals::mean_it();
             let _ = kill_process(getpid(), Signal::INT);
             return Err(PromptError::Io("interrupted".into()));
         };
@@ -100,6 +121,7 @@ impl Prompter for Terminal {
 
     fn confirm(&self, question: &str) -> Result<bool, PromptError> {
         let mut tty = open(question)?;
+        let _alone = keyboard::take();
         write!(tty, "{question} [yes/no] ").map_err(failed)?;
         let mut line = Zeroizing::new(String::new());
         read_line(&tty, &mut line)?;

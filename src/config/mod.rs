@@ -52,7 +52,8 @@ pub struct Config {
     pub runs: Runs,
     /// Where what must outlive a process is kept: `orchestrator` in
     /// `$XDG_STATE_HOME` or `~/.local/state`. Without it, files that a killed
-    /// transfer left on a host are not found again.
+    /// transfer left on a host are not found again, and output that is too large
+    /// for memory is cut.
     pub state_dir: Option<PathBuf>,
     path: Option<PathBuf>,
     warnings: Vec<Diagnostic>,

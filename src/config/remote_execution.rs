@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::reading::{Reading, read_duration};
-use super::{duration, origin};
+use super::reading::{Reading, read_duration, read_size};
+use super::{duration, origin, size};
 use crate::ids::VmId;
 use crate::yaml::{Diagnostic, Section, Value};
 
@@ -32,6 +32,8 @@ pub struct RemoteExecution {
     pub key_rotation_days: u32,
     /// How long a process has to end after the first signal, before it is killed.
     pub grace: Duration,
+    /// How many bytes of each stream of a host are kept, at least 1.
+    pub output_max: u64,
 }
 
 /// What kind of private keys are expected. Both kinds are accepted with either.
@@ -59,6 +61,7 @@ impl Default for RemoteExecution {
             key_storage_type: KeyStorageType::default(),
             key_rotation_days: 90,
             grace: Duration::from_secs(5),
+            output_max: 1 << 30,
         }
     }
 }
@@ -113,6 +116,9 @@ impl RemoteExecution {
         if let Some(value) = section.get("grace") {
             self.grace = read_duration(value, Duration::ZERO, Duration::from_secs(600))?;
         }
+        if let Some(value) = section.get("output_max") {
+            self.output_max = read_size(value, 1, 1 << 50)?;
+        }
         Ok(())
     }
 
@@ -149,6 +155,7 @@ impl RemoteExecution {
             ("audit_log_destination", "file".into()),
             ("checksum_algorithm", "sha256".into()),
             ("grace", duration::format(self.grace)),
+            ("output_max", size::format(self.output_max)),
         ]
     }
 }

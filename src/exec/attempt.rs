@@ -16,9 +16,9 @@ use super::refusal::{not_seen_to_start, not_started, unsent};
 use super::stdin::{Cue, Feed, Source, feed};
 use super::stopper::{Stopper, UNKNOWN};
 use super::wrapper::wrap;
-use super::{Ending, Limits, Mark, Reconnect, Report, Sink};
+use super::{Ending, Limits, Mark, Output, Reconnect, Report, Sink};
 use crate::outcome::{Kill, Phase};
-use crate::remote::{Capture, Command, ExitStatus, RunAs, Stream, SudoPassword};
+use crate::remote::{Capture, Collector, Command, Cut, ExitStatus, RunAs, Stream, SudoPassword};
 use crate::transport::{ChannelEvent, ChannelInput, ChannelOutput, Connection, ExecRequest};
 
 /// How often, and how long apart, a command is looked for that was not seen to
@@ -30,8 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// message.
 const EXCUSE_MAX: usize = 4096;
 
-/// Runs a command and reports how it ended. Never returns before the command
-/// has ended, was killed, or the connection is gone.
+/// Runs a command and reports how it ended; what is kept of its output is kept
+/// in memory. Never returns before the command has ended, was killed, or the
+/// connection is gone.
 ///
 /// # Cancel safety
 /// Dropping the future closes the channel but kills nothing on the host; to
@@ -42,6 +43,24 @@ pub async fn run(
     mark: &Mark,
     limits: Limits,
     sink: Option<&mut dyn Sink>,
+    reconnect: &dyn Reconnect,
+    cancel: &CancellationToken,
+) -> Report {
+    let output = Output { sink, ..Output::default() };
+    run_into(connection, command, mark, limits, output, reconnect, cancel).await
+}
+
+/// As [`run`], with a place for the output. A disk that is slower than the host
+/// slows the host down, until the command's time is over.
+///
+/// # Cancel safety
+/// As [`run`].
+pub async fn run_into(
+    connection: &dyn Connection,
+    command: &Command,
+    mark: &Mark,
+    limits: Limits,
+    output: Output<'_>,
     reconnect: &dyn Reconnect,
     cancel: &CancellationToken,
 ) -> Report {
@@ -112,10 +131,10 @@ pub async fn run(
         cue,
         prompts: 0,
         hides_stderr: wrapped.says_ready,
-        sink,
+        sink: output.sink,
         pending: None,
-        stdout: Capture::new(limits.output_max),
-        stderr: Capture::new(limits.output_max),
+        stdout: Collector::new(limits.output_max, output.stdout),
+        stderr: Collector::new(limits.output_max, output.stderr),
         excuse: Vec::new(),
         heard_stderr: false,
         root: None,
@@ -173,9 +192,12 @@ pub async fn run(
     };
     let held = attempt.scanner.finish();
     attempt.stderr.push(&held);
-    report.stdout = attempt.stdout.finish();
-    report.stderr = attempt.stderr.finish();
     report.run_time = started.elapsed();
+    (report.stdout, report.stderr) = tokio::join!(attempt.stdout.finish(), attempt.stderr.finish());
+    let copies = [report.stdout.copy(), report.stderr.copy()];
+    if copies.into_iter().flatten().any(|copy| matches!(copy.cut, Some(Cut::Disk(_)))) {
+        report.output_incomplete.get_or_insert(UNWRITTEN);
+    }
     report
 }
 
@@ -210,11 +232,16 @@ enum Stop {
 
 const HELD: &str = "a process that the command left behind holds stdout";
 const LEFT: &str = "it was cancelled before all of the output was read";
+const UNWRITTEN: &str = "its file could not be written to the end";
 const UNSEEN: &str = "whoever reads the output did not take all of it in time";
 
 /// How long a consumer may take for the last words of a command that was
 /// killed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long the disk is waited for between two pieces of output of a command
+/// that is being ended.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// The state of an attempt whose request was sent.
 struct Attempt<'a> {
@@ -228,8 +255,8 @@ struct Attempt<'a> {
     sink: Option<&'a mut dyn Sink>,
     /// What the sink has been given and not yet taken.
     pending: Option<(Stream, Bytes)>,
-    stdout: Capture,
-    stderr: Capture,
+    stdout: Collector,
+    stderr: Collector,
     excuse: Vec<u8>,
     /// Whether anything at all came on stderr.
     heard_stderr: bool,
@@ -290,6 +317,31 @@ impl Attempt<'_> {
                     () = at(deadline), if !over => return Stop::Deadline,
                 }
             }
+            // So may the disk.
+            if self.is_full() {
+                tokio::select! {
+                    biased;
+                    () = self.room() => {}
+                    () = cancel.cancelled() => return self.overdue(Stop::Cancelled),
+                    () = at(deadline), if !over => return Stop::Deadline,
+                }
+            }
+        }
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.stdout.is_full() || self.stderr.is_full()
+    }
+
+    async fn room(&mut self) {
+        self.stdout.room().await;
+        self.stderr.room().await;
+    }
+
+    /// Gives the disk a moment while the tree is ended, which must go on.
+    async fn breathe(&mut self) {
+        if self.is_full() {
+            let _ = timeout(BREATH, self.room()).await;
         }
     }
 
@@ -416,7 +468,7 @@ impl Attempt<'_> {
     /// consumer: an unread channel would hold up the kill.
     async fn stop(&mut self, stopper: &Stopper<'_>) -> Stopped {
         let mut open = true;
-        let mut backlog = Backlog::default();
+        let mut backlog = Backlog::new(self.sink.is_some());
         backlog.push(self.pending.take());
         let mut looks = LOOKS;
         let kill = loop {
@@ -440,6 +492,7 @@ impl Attempt<'_> {
                 Ok(Some(event)) => {
                     let output = self.absorb(event);
                     backlog.push(output);
+                    self.breathe().await;
                 }
                 _ => break,
             }
@@ -464,6 +517,7 @@ impl Attempt<'_> {
                     Some(event) => {
                         let output = self.absorb(event);
                         backlog.push(output);
+                        self.breathe().await;
                     }
                     None => *open = false,
                 },

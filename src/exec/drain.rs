@@ -55,13 +55,20 @@ impl Drain {
 pub(super) struct Backlog {
     pub(super) output: Vec<(Stream, Bytes)>,
     bytes: usize,
+    /// Whether anybody will take it.
+    awaited: bool,
     /// Whether there was more than is kept.
     pub(super) cut: bool,
 }
 
 impl Backlog {
+    /// Holds nothing that nobody will take.
+    pub(super) fn new(awaited: bool) -> Self {
+        Self { awaited, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, output: Option<(Stream, Bytes)>) {
-        let Some((stream, bytes)) = output else { return };
+        let Some((stream, bytes)) = output.filter(|_| self.awaited) else { return };
         self.bytes += bytes.len();
         if self.bytes > BACKLOG_MAX {
             self.cut = true;

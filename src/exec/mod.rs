@@ -18,13 +18,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use attempt::run;
+pub use attempt::{run, run_into};
 pub use mark::Mark;
 pub use shell::{Answer, Shell, ShellError};
 pub(crate) use wrapper::sudo_words;
 
 use crate::outcome::{Kill, Phase};
-use crate::remote::{Captured, ExitStatus, Stream};
+use crate::remote::{Captured, ExitStatus, Keep, Stream};
 use crate::transport::Connection;
 
 /// The bounds of one attempt.
@@ -62,6 +62,17 @@ pub trait Sink: Send {
     /// is read from the host, so that a slow consumer slows the command down;
     /// it is dropped when the command's time is over.
     fn push(&mut self, stream: Stream, bytes: Bytes) -> BoxFuture<'_, ()>;
+}
+
+/// Where a command's output goes.
+#[derive(Default)]
+pub struct Output<'a> {
+    /// Takes it as it comes.
+    pub sink: Option<&'a mut dyn Sink>,
+    /// Keeps standard output.
+    pub stdout: Keep,
+    /// Keeps standard error.
+    pub stderr: Keep,
 }
 
 /// Makes a second connection to the same host, for a kill that cannot use the

@@ -67,6 +67,20 @@ pub enum RequestError {
         /// Why not.
         source: io::Error,
     },
+    /// A transfer has no output that could be put into files.
+    #[error("files for output need a command or a script: a transfer writes no output")]
+    NoOutput,
+    /// A directory for output cannot be used.
+    #[error("the directory for output {} cannot be used", .path.display())]
+    OutputDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The files of both streams would have the same names.
+    #[error("stdout and stderr cannot go to the same directory")]
+    OutputDirShared,
     /// The expression names no hosts.
     #[error(transparent)]
     Pattern(#[from] nodeset::ResolveError),

@@ -16,9 +16,11 @@ use crate::inventory::{Inventory, SelectError};
 use crate::nodeset::{HostPattern, NodeSet, ResolveError, Selection};
 use crate::outcome::{HostResult, Status};
 use crate::plan::{Asker, Plan, Target};
-use crate::remote::{Action, Command, Direction, Script, ScriptSource, Stdin, Transfer};
+use crate::remote::{
+    Action, Command, Direction, OutputDir, Script, ScriptSource, Spool, Stdin, Transfer,
+};
 use crate::retry::RetryPolicy;
-use crate::run::{Gate, Options, Rollout, RunHandle};
+use crate::run::{Gate, Options, OutputFiles, Rollout, RunHandle};
 use crate::store::{Circumstances, Remembered, Way};
 
 /// Some hosts, before it is said what is to be done there.
@@ -81,6 +83,7 @@ impl On {
             limits: Limits {
                 timeout: settings.default_timeout,
                 grace: settings.grace,
+                output_max: usize::try_from(settings.output_max).unwrap_or(usize::MAX),
                 ..Limits::default()
             },
             retry: RetryPolicy::new(attempts),
@@ -98,6 +101,9 @@ impl On {
             hosts: self.hosts,
             action,
             script,
+            output_max: options.limits.output_max,
+            outdir: None,
+            errdir: None,
             options,
             asker,
         }
@@ -138,6 +144,10 @@ pub struct Request {
     action: Action,
     /// The file that a script comes from, which may have been read already.
     script: Option<PathBuf>,
+    /// How much is kept of a stream that has to be kept.
+    output_max: usize,
+    outdir: Option<PathBuf>,
+    errdir: Option<PathBuf>,
     options: Options,
     asker: Asker,
 }
@@ -178,9 +188,32 @@ impl Request {
         self
     }
 
-    /// How many bytes of each stream are kept.
+    /// How many bytes of each stream are kept; the configuration's
+    /// `remote_execution.output_max` without this, and at most 10 MiB where there
+    /// is no state directory to put them into. Of more, the beginning and the
+    /// end are kept.
+    ///
+    /// With 0 a stream is only counted and hashed. Gates and output files that
+    /// need its bytes keep to the bound that was set before.
     pub fn output_max(mut self, bytes: usize) -> Self {
         self.options.limits.output_max = bytes;
+        self.output_max = if bytes == 0 { self.output_max } else { bytes };
+        self
+    }
+
+    /// Writes what each host writes to stdout to a file in this directory, too,
+    /// as it comes: `DIR/<vm_id>`, mode 0600, at most as many bytes as are kept of
+    /// a stream. The directory is made if it is missing. Files that are there
+    /// under the names of the run's hosts are removed when the run begins; a
+    /// retry begins its file anew.
+    pub fn outdir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.outdir = Some(dir.into());
+        self
+    }
+
+    /// The same for stderr, in another directory.
+    pub fn errdir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.errdir = Some(dir.into());
         self
     }
 
@@ -271,6 +304,9 @@ impl Request {
         let moves_files = matches!(action, Action::Transfer(_));
         match gates.find(|gate| moves_files && gate.needs_output()) {
             Some(gate) => Err(RequestError::Gate(gate.to_string())),
+            None if moves_files && self.outdir.as_ref().or(self.errdir.as_ref()).is_some() => {
+                Err(RequestError::NoOutput)
+            }
             None => Ok(action),
         }
     }
@@ -282,16 +318,22 @@ impl Request {
     /// cannot be given.
     pub fn start(mut self) -> Result<RunHandle, RequestError> {
         let searched = |gate: &Gate| matches!(gate, Gate::Match(_));
+        let kept = &mut self.options.limits.output_max;
         if self.options.rollout.gates.iter().any(searched) {
-            let kept = &mut self.options.limits.output_max;
-            *kept = (*kept).max(Limits::default().output_max);
+            *kept = (*kept).max(self.output_max);
         }
         let inner = &self.orchestrator.inner;
+        let state_dir = inner.config.state_dir.as_ref();
+        if state_dir.is_none() {
+            *kept = (*kept).min(Limits::default().output_max);
+        }
+        self.options.spool = Spool::new(state_dir.map(|dir| dir.join("output")));
         if inner.closing.is_cancelled() {
             return Err(RequestError::Closing);
         }
         let plan = self.plan().inspect_err(|error| self.record_refusal(error))?;
         self.check_stdin(plan.hosts.len())?;
+        self.options.files = self.output_files(&plan)?;
         let observer = inner.keeper.as_ref().and_then(|keeper| {
             let around = self.circumstances();
             keeper.remember(&plan, &around)
@@ -354,6 +396,26 @@ impl Request {
             Stdin::Inherit if hosts > 1 => Err(RequestError::StdinShared(hosts)),
             _ => Ok(()),
         }
+    }
+
+    /// Sees that files for output can be made, and that none is there.
+    fn output_files(&self, plan: &Plan) -> Result<OutputFiles, RequestError> {
+        let open = |path: &Option<PathBuf>| {
+            let Some(path) = path else { return Ok(None) };
+            let unusable = |source| RequestError::OutputDir { path: path.clone(), source };
+            OutputDir::open(path).map(Some).map_err(unusable)
+        };
+        let (stdout, stderr) = (open(&self.outdir)?, open(&self.errdir)?);
+        if let (Some(out), Some(err)) = (&stdout, &stderr)
+            && out.is(err)
+        {
+            return Err(RequestError::OutputDirShared);
+        }
+        for dir in [&stdout, &stderr].into_iter().flatten() {
+            let unusable = |source| RequestError::OutputDir { path: dir.path().into(), source };
+            plan.hosts.iter().try_for_each(|host| dir.clear(&host.vm)).map_err(unusable)?;
+        }
+        Ok(OutputFiles { stdout, stderr, max: self.output_max as u64 })
     }
 
     /// What it takes to do the same again, beside the action.

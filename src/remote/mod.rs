@@ -8,7 +8,9 @@ mod transfer;
 
 pub use action::{Action, InvalidAction};
 pub(crate) use capture::Ends;
-pub use capture::{Capture, Captured};
+pub use capture::{
+    Capture, Captured, Collector, Cut, Keep, OutputCopy, OutputDir, OutputFile, Reader, Spool,
+};
 pub use command::{
     Command, EnvName, InvalidCommand, OnDisconnect, Program, RunAs, Secret, Stdin, SudoPassword,
 };

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::cuts::cuts;
 use super::json::{Counts, Host, VERSION, write_line};
-use super::{Streams, View};
+use super::{Streams, View, show};
 use crate::event::{Event, EventKind, Stopped};
 use crate::ids::RunId;
 use crate::outcome::{Failure, HostResult, tally};
@@ -30,7 +31,13 @@ impl View for Document {
         results: &[HostResult],
         to: &mut Streams<'_>,
     ) -> io::Result<()> {
-        write(to.out, run, results, self.stopped.as_ref())
+        write(to.out, run, results, self.stopped.as_ref())?;
+        for result in results {
+            for cut in cuts(result) {
+                show(to.err, format!("{}: {cut}\n", result.vm))?;
+            }
+        }
+        Ok(())
     }
 }
 

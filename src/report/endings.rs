@@ -59,7 +59,7 @@ impl View for Endings {
         let failures: Vec<_> = results.iter().filter(|result| !result.success()).collect();
         let elapsed = self.clock.elapsed_s();
         show(to.err, summarise(run, results, &failures, elapsed, self.style.err))?;
-        show(to.err, next_line(results, &self.style))
+        show(to.err, next_line(run, results, &self.style))
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             err,
             "vm02: unknown\nfailed  vm03 (1), exit 3\nunknown vm02 (1)\n\
              1 ok, 1 failed, 1 unknown · 3 hosts in 0.0 s\n\
-             next: orchestrator hosts check vm02\n"
+             next: orchestrator doctor vm02\n"
         );
         let quiet = Style { quiet: true, ..Style::default() };
         let (_, err) = watch_text(&mut Endings::new(quiet), kinds);

@@ -4,8 +4,9 @@ use std::io;
 
 use serde::Serialize;
 
+use super::cuts::cuts;
 use super::json::{Counts, Host, VERSION, moment, text, write_line};
-use super::{Streams, View};
+use super::{Streams, View, show};
 use crate::event::{Event, EventKind, Progress, Stopped};
 use crate::ids::{RunId, VmId};
 use crate::outcome::HostResult;
@@ -17,7 +18,13 @@ pub struct EventLines;
 
 impl View for EventLines {
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()> {
-        write_line(to.out, &Line::new(event))
+        write_line(to.out, &Line::new(event))?;
+        if let EventKind::HostFinished(result) = &event.kind {
+            for cut in cuts(result) {
+                show(to.err, format!("{}: {cut}\n", result.vm))?;
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self, _: RunId, _: &[HostResult], _: &mut Streams<'_>) -> io::Result<()> {

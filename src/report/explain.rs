@@ -1,5 +1,6 @@
 //! What went wrong on one host, in a line or two.
 
+use super::cuts::cuts;
 use super::escape::one_line;
 use super::files;
 use super::style::Style;
@@ -29,6 +30,9 @@ pub fn explain(result: &HostResult, style: &Style) -> String {
     }
     if let Some(why) = result.output_incomplete {
         lines += &format!("{vm}: the output may be incomplete: {why}\n");
+    }
+    for cut in cuts(result) {
+        lines += &format!("{vm}: {cut}\n");
     }
     for skipped in files::left_out(result).iter().filter(|_| !style.quiet) {
         lines += &format!("{vm}: {skipped}\n");

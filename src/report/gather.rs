@@ -1,10 +1,12 @@
 //! Several hosts at the end: what they wrote alike is shown once.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
+use super::difference::difference;
 use super::endings::Endings;
-use super::escape::escape;
+use super::escape::Escaper;
 use super::files;
 use super::labelled::Labels;
 use super::lines::Lines;
@@ -16,50 +18,136 @@ use crate::ids::{RunId, VmId};
 use crate::outcome::{HostResult, Status};
 use crate::remote::Stream;
 
+/// How long outputs are compared before the differences may be longer than they
+/// need be.
+const COMPARE_MAX: Duration = Duration::from_secs(5);
+
+const RULE: &str = "---------------";
+
 /// Shows stdout when the run is over, once for all hosts with the same stdout
 /// and the same end; stderr of a host when the host is done.
 #[derive(Debug)]
 pub struct Gathered {
     labels: Labels,
     endings: Endings,
+    differences: bool,
 }
 
 impl Gathered {
     /// In this style.
     pub fn new(style: Style) -> Self {
-        Self { endings: Endings::new(style.clone()), labels: Labels::new(style) }
+        let (endings, labels) = (Endings::new(style.clone()), Labels::new(style));
+        Self { endings, labels, differences: false }
+    }
+
+    /// Whether only the output of the most hosts is shown in full, first, and of
+    /// every other how it differs from that.
+    pub fn differences(self, differences: bool) -> Self {
+        Self { differences, ..self }
     }
 
     fn stderr(&self, result: &HostResult, to: &mut Streams<'_>) -> io::Result<()> {
-        let mut text = Vec::new();
         let mut lines = Lines::default();
+        let mut text = Vec::new();
         let label = self.labels.label(&result.vm, Stream::Stderr);
-        let mut each = |line: &[u8]| self.labels.line(&label, line, &mut text);
-        lines.push(&result.stderr.to_bytes(), &mut each);
-        lines.finish(&mut each);
+        result.stderr.pieces(|piece| {
+            lines.push(piece, |line| self.labels.line(&label, line, &mut text));
+            show(to.err, std::mem::take(&mut text))
+        })?;
+        lines.finish(|line| self.labels.line(&label, line, &mut text));
         show(to.err, text)
     }
 
-    fn block(&self, group: &[&HostResult]) -> Vec<u8> {
-        const RULE: &str = "---------------";
+    /// All groups in full.
+    fn alike(&self, results: &[HostResult], to: &mut Streams<'_>) -> io::Result<()> {
+        let style = &self.labels.style;
+        for group in groups(results, false, style.quiet) {
+            self.block(&group, to.out)?;
+        }
+        Ok(())
+    }
+
+    /// The largest group in full, and how the others differ from it.
+    fn compared(&self, results: &[HostResult], to: &mut Streams<'_>) -> io::Result<()> {
+        let style = &self.labels.style;
+        let mut groups = groups(results, true, style.quiet);
+        // The first of the largest: it wrote something, unless nobody did.
+        let size = |group: &Vec<&HostResult>| (!is_silent(group), group.len());
+        let Some(most) = groups.iter().map(size).max() else { return Ok(()) };
+        let Some(at) = groups.iter().position(|group| size(group) == most) else { return Ok(()) };
+        let majority = groups.remove(at);
+        self.block(&majority, to.out)?;
+        let names = fold(&ids(&majority));
+        let until = Instant::now() + COMPARE_MAX;
+        for group in groups {
+            match (majority.first(), group.first()) {
+                (Some(most), Some(other)) if !is_silent(&majority) && !is_silent(&group) => {
+                    let other = (&*fold(&ids(&group)), &other.stdout);
+                    let differs = difference(style, (&names, &most.stdout), other, until);
+                    show(to.out, [self.header(&group), differs.into_bytes()].concat())?;
+                }
+                _ => self.block(&group, to.out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&self, group: &[&HostResult], out: &mut dyn Write) -> io::Result<()> {
+        let Some(first) = group.first() else { return Ok(()) };
+        let mut out = Ended { out: io::BufWriter::new(out), last: None };
+        out.out.write_all(&self.header(group))?;
+        if self.labels.style.raw {
+            first.stdout.pieces(|piece| out.write_all(piece))?;
+        } else {
+            let mut escaper = Escaper::default();
+            let mut shown = String::new();
+            first.stdout.pieces(|piece| {
+                shown.clear();
+                escaper.push(piece, &mut shown);
+                out.write_all(shown.as_bytes())
+            })?;
+            shown.clear();
+            escaper.finish(&mut shown);
+            out.write_all(shown.as_bytes())?;
+        }
+        out.write_all(files::in_place(first, false).unwrap_or_default().as_bytes())?;
+        match out.last {
+            Some(b'\n') => {}
+            Some(_) => out.write_all(b"\n")?,
+            None => out.write_all(b"no output\n")?,
+        }
+        out.flush()
+    }
+
+    /// Who they are, and how they ended.
+    fn header(&self, group: &[&HostResult]) -> Vec<u8> {
         let Some(first) = group.first() else { return Vec::new() };
-        let ids: Vec<VmId> = group.iter().map(|result| result.vm.clone()).collect();
         let (status, exit) = ending(first);
         let end = match status {
             Status::Failed | Status::Success => exit_note(exit),
             other => format!(", {other}"),
         };
-        let style = &self.labels.style;
-        let header = format!("{} ({}){end}", fold(&ids), ids.len());
-        let (colour, off) = (style.out.label, style.out.off);
-        let mut text = format!("{RULE}\n{colour}{header}{off}\n{RULE}\n").into_bytes();
-        let stdout = first.stdout.to_bytes();
-        text.extend(if style.raw { stdout } else { escape(&stdout).into_bytes() });
-        text.extend(files::in_place(first, false).unwrap_or_default().into_bytes());
-        if text.last() != Some(&b'\n') {
-            text.push(b'\n');
-        }
-        text
+        let header = format!("{} ({}){end}", fold(&ids(group)), group.len());
+        let out = self.labels.style.out;
+        format!("{RULE}\n{}{header}{}\n{RULE}\n", out.label, out.off).into_bytes()
+    }
+}
+
+/// Knows the last byte that was written, if any was.
+struct Ended<W> {
+    out: W,
+    last: Option<u8>,
+}
+
+impl<W: Write> Write for Ended<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.last = bytes[..count].last().copied().or(self.last);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -79,21 +167,32 @@ impl View for Gathered {
         results: &[HostResult],
         to: &mut Streams<'_>,
     ) -> io::Result<()> {
-        for group in groups(results, self.labels.style.quiet) {
-            show(to.out, self.block(&group))?;
+        match self.differences {
+            false => self.alike(results, to)?,
+            true => self.compared(results, to)?,
         }
         self.endings.finish(run, results, to)
     }
 }
 
+fn ids(group: &[&HostResult]) -> Vec<VmId> {
+    group.iter().map(|result| result.vm.clone()).collect()
+}
+
+fn is_silent(group: &[&HostResult]) -> bool {
+    group.iter().all(|result| result.stdout.is_empty())
+}
+
 /// Hosts that wrote something or have files, by that and how they ended, in
-/// the order of the first of each. The digest covers what was not kept too.
-fn groups(results: &[HostResult], quiet: bool) -> Vec<Vec<&HostResult>> {
+/// the order of the first of each; with `silent`, those too where the command
+/// ended and wrote nothing. The digest covers what was not kept too.
+fn groups(results: &[HostResult], silent: bool, quiet: bool) -> Vec<Vec<&HostResult>> {
     let mut place = HashMap::new();
     let mut groups: Vec<Vec<&HostResult>> = Vec::new();
     for result in results {
         let files = files::in_place(result, false).filter(|_| !quiet);
-        if result.stdout.is_empty() && files.is_none() {
+        let told = silent && result.exit.is_some();
+        if result.stdout.is_empty() && files.is_none() && !told {
             continue;
         }
         let key = (result.stdout.sha256().to_owned(), files, ending(result));
@@ -149,6 +248,56 @@ mod tests {
         );
         let headers: Vec<_> = out.lines().filter(|line| line.starts_with("vm")).collect();
         assert_eq!(headers, ["vm01 (1)", "vm02 (1), exit 3", "vm03 (1), timeout"]);
+    }
+
+    fn compare(results: Vec<HostResult>) -> String {
+        let mut kinds = vec![started(&["vm01", "vm02", "vm03", "vm04", "vm05", "vm06"])];
+        kinds.extend(results.into_iter().map(finished));
+        watch_text(&mut Gathered::new(Style::default()).differences(true), kinds).0
+    }
+
+    #[test]
+    fn others_are_compared_with_the_most() {
+        let shown = compare(vec![
+            exited("vm01", 0, b"a\nold\nc\n", b""),
+            exited("vm02", 0, b"a\nnew\nc\n", b""),
+            exited("vm03", 0, b"a\nnew\nc\n", b""),
+            exited("vm04", 3, b"a\nnew\nc\n", b""),
+            exited("vm05", 1, b"", b"oh\n"),
+            result("vm06", Status::Unreachable),
+        ]);
+        let rule = RULE;
+        assert_eq!(
+            shown,
+            format!(
+                "{rule}\nvm[02-03] (2)\n{rule}\na\nnew\nc\n\
+                 {rule}\nvm01 (1)\n{rule}\n--- vm[02-03]\n+++ vm01\n\
+                 @@ -1,3 +1,3 @@\n a\n-new\n+old\n c\n\
+                 {rule}\nvm04 (1), exit 3\n{rule}\nthe output is the same\n\
+                 {rule}\nvm05 (1), exit 1\n{rule}\nno output\n"
+            )
+        );
+    }
+
+    #[test]
+    fn silence_is_no_majority_unless_all_are_silent() {
+        let silent = |id: &str| exited(id, 0, b"", b"");
+        let shown = compare(vec![silent("vm01"), silent("vm02"), exited("vm03", 0, b"x\n", b"")]);
+        let rule = RULE;
+        assert_eq!(
+            shown,
+            format!("{rule}\nvm03 (1)\n{rule}\nx\n{rule}\nvm[01-02] (2)\n{rule}\nno output\n")
+        );
+        let shown = compare(vec![silent("vm01"), silent("vm02")]);
+        assert_eq!(shown, format!("{rule}\nvm[01-02] (2)\n{rule}\nno output\n"));
+        assert_eq!(compare(vec![]), "");
+    }
+
+    #[test]
+    fn files_are_shown_as_ever() {
+        let moved = |id: &str| moved(id, vec![file("/a")]);
+        let shown = compare(vec![moved("vm01"), moved("vm02")]);
+        assert!(shown.contains("vm[01-02] (2)\n---------------\n/a  12.3 MiB"), "{shown}");
     }
 
     #[test]

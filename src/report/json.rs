@@ -1,7 +1,9 @@
 //! The parts that the JSON document and the JSON events share.
 
 mod files;
+mod streamed;
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use base64::Engine;
@@ -11,6 +13,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use self::files::Files;
+use self::streamed::{Base64, Text};
 use super::escape::is_hidden;
 use crate::ids::VmId;
 use crate::outcome::{Failure, HostResult, Kill, Status, Timing};
@@ -55,8 +58,8 @@ impl serde_json::ser::Formatter for Visible {
 pub(super) struct Host<'a> {
     vm_id: &'a VmId,
     command: &'a str,
-    stdout: String,
-    stderr: String,
+    stdout: Text<'a>,
+    stderr: Text<'a>,
     exit_code: Option<u32>,
     success: bool,
     execution_time: f64,
@@ -69,13 +72,17 @@ pub(super) struct Host<'a> {
     stderr_bytes: u64,
     truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<String>,
+    stdout_base64: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_base64: Option<String>,
+    stderr_base64: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stdout_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stderr_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_file: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_file: Option<Cow<'a, str>>,
     kill: Option<&'a Kill>,
     output_incomplete: Option<&'static str>,
     ms: Milliseconds,
@@ -105,14 +112,13 @@ struct Ssh<'a> {
 
 impl<'a> Host<'a> {
     pub(super) fn new(result: &'a HostResult) -> Self {
-        let (stdout, stdout_base64) = text(result.stdout.to_bytes());
-        let (stderr, stderr_base64) = text(result.stderr.to_bytes());
+        let file = |stream: &'a Captured| stream.copy().map(|copy| copy.path.to_string_lossy());
         let sha256 = |stream: &'a Captured| stream.truncated().then(|| stream.sha256());
         Self {
             vm_id: &result.vm,
             command: &result.command,
-            stdout,
-            stderr,
+            stdout: Text(&result.stdout),
+            stderr: Text(&result.stderr),
             exit_code: result.exit.as_ref().and_then(|exit| exit.code()),
             success: result.success(),
             execution_time: result.elapsed.as_secs_f64(),
@@ -124,10 +130,12 @@ impl<'a> Host<'a> {
             stdout_bytes: result.stdout.len(),
             stderr_bytes: result.stderr.len(),
             truncated: result.stdout.truncated() || result.stderr.truncated(),
-            stdout_base64,
-            stderr_base64,
+            stdout_base64: Base64::where_needed(&result.stdout),
+            stderr_base64: Base64::where_needed(&result.stderr),
             stdout_sha256: sha256(&result.stdout),
             stderr_sha256: sha256(&result.stderr),
+            stdout_file: file(&result.stdout),
+            stderr_file: file(&result.stderr),
             kill: result.kill.as_ref(),
             output_incomplete: result.output_incomplete,
             ms: Milliseconds::new(result.timing),

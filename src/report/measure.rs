@@ -32,6 +32,15 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
+/// How long something has been going on: `0:34`, `1:02:05`.
+pub(super) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +69,16 @@ mod tests {
         check(200, "3 min 20 s");
         check(3900, "1 h 05 min");
         check(u64::MAX, "5124095576030431 h 00 min");
+    }
+
+    #[test]
+    fn clocks() {
+        let check = |seconds, expected: &str| {
+            assert_eq!(clock(Duration::from_secs(seconds)), expected);
+        };
+        check(0, "0:00");
+        check(34, "0:34");
+        check(3599, "59:59");
+        check(3725, "1:02:05");
     }
 }

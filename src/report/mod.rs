@@ -3,11 +3,15 @@
 //!
 //! A [`View`] follows a run: [`Single`] for one host, [`Labelled`], [`Gathered`],
 //! [`Summary`] and [`Endings`] for people with many, [`Document`] and
-//! [`EventLines`] for programs. [`Progress`] adds bars to those for people.
+//! [`EventLines`] for programs. [`Progress`] adds to any of them what stands on a
+//! terminal while the run goes on.
 
 pub mod exit;
 
+mod cuts;
+
 // For people.
+mod difference;
 mod endings;
 mod escape;
 mod explain;
@@ -18,6 +22,7 @@ mod lines;
 mod measure;
 mod progress;
 mod single;
+mod standing;
 mod style;
 mod summary;
 
@@ -29,6 +34,8 @@ mod schema;
 
 use std::io::{self, Write};
 
+#[cfg(feature = "cli")]
+pub(crate) use difference::difference;
 pub use document::{Document, write_document, write_error};
 pub use endings::Endings;
 pub use escape::{Escaper, escape};
@@ -69,13 +76,37 @@ pub trait View: Send {
     /// Those of the streams.
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()>;
 
-    /// Shows that time passes: nothing has happened for about a second.
+    /// Shows that time passes: nothing has happened for a fifth of a second.
     ///
     /// # Errors
     /// Those of the streams.
     fn tick(&mut self, now: Timestamp, to: &mut Streams<'_>) -> io::Result<()> {
         let _ = (now, to);
         Ok(())
+    }
+
+    /// Shows how the run stands, because somebody asked. A view that knows
+    /// nothing of it shows nothing.
+    ///
+    /// # Errors
+    /// Those of the streams.
+    fn status(&mut self, now: Timestamp, to: &mut Streams<'_>) -> io::Result<()> {
+        let _ = (now, to);
+        Ok(())
+    }
+
+    /// Shows a line that comes from elsewhere, on stderr.
+    ///
+    /// # Errors
+    /// Those of the streams.
+    fn interject(&mut self, line: &str, to: &mut Streams<'_>) -> io::Result<()> {
+        show(to.err, format!("{line}\n"))
+    }
+
+    /// Takes in that so many line ends were typed on the terminal, which has
+    /// shown them.
+    fn typed(&mut self, line_ends: usize) {
+        let _ = line_ends;
     }
 
     /// Shows what is shown at the end. `results` are those of all hosts, in the

@@ -87,6 +87,11 @@ fn stopped() -> Value {
 
 fn host() -> Value {
     let bytes = |stream: &str| base64(&format!("The kept bytes of {stream}, where not UTF-8."));
+    let file = |stream: &str| {
+        let description =
+            format!("The file with the bytes of {stream}, where files were asked for.");
+        json!({"description": description, "type": "string"})
+    };
     let whole =
         |stream: &str| digest(&format!("Of the whole {stream}, where not all of it was kept."));
     let mut host = json!({
@@ -131,6 +136,8 @@ fn host() -> Value {
             "stderr_base64": bytes("stderr"),
             "stdout_sha256": whole("stdout"),
             "stderr_sha256": whole("stderr"),
+            "stdout_file": file("stdout"),
+            "stderr_file": file("stderr"),
             "kill": {"anyOf": [{"$ref": "#/$defs/kill"}, {"type": "null"}]},
             "output_incomplete": {
                 "description": "Why output may be missing although the command ended.",

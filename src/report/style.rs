@@ -19,6 +19,11 @@ pub struct Style {
     pub grace: Duration,
     /// How to run the same again on some of the hosts.
     pub rerun: Option<Rerun>,
+    /// Whether the run can be done again as it is remembered.
+    pub remembered: bool,
+    /// How the program is called, with what every call needs (`orchestrator
+    /// --config lab.yml`), quoted for a shell.
+    pub program: String,
 }
 
 impl Default for Style {
@@ -31,6 +36,8 @@ impl Default for Style {
             quiet: false,
             grace: Duration::from_secs(5),
             rerun: None,
+            remembered: false,
+            program: "orchestrator".into(),
         }
     }
 }

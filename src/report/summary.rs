@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::endings::Endings;
-use super::style::{Palette, Rerun, Style};
+use super::style::{Palette, Style};
 use super::{Streams, View, fold, show};
 use crate::event::Event;
 use crate::ids::{RunId, VmId};
@@ -39,7 +39,7 @@ impl View for Summary {
         let elapsed = self.endings.clock.elapsed_s();
         let style = &self.endings.style;
         show(to.out, summarise(run, results, &all, elapsed, style.out))?;
-        show(to.err, next_line(results, style))
+        show(to.err, next_line(run, results, style))
     }
 }
 
@@ -58,8 +58,8 @@ pub(super) fn summarise(
 }
 
 /// One command to go on with, if there is one.
-pub(super) fn next_line(results: &[HostResult], style: &Style) -> String {
-    let next = next_command(results, style.rerun.as_ref()).filter(|_| !style.quiet);
+pub(super) fn next_line(run: RunId, results: &[HostResult], style: &Style) -> String {
+    let next = next_command(run, results, style).filter(|_| !style.quiet);
     next.map(|next| format!("next: {next}\n")).unwrap_or_default()
 }
 
@@ -104,9 +104,11 @@ pub(super) fn counts(tally: &[(Status, usize)], palette: Palette) -> String {
 }
 
 /// What an operator does next: first see why hosts cannot be reached, then run
-/// again where that is a choice. A denied action is none, and where the
-/// outcome is unknown running again may do the work twice.
-fn next_command(results: &[HostResult], rerun: Option<&Rerun>) -> Option<String> {
+/// again where that is a choice: as it was typed, or where that cannot be shown,
+/// as it is remembered. A denied action is none, and where the outcome is
+/// unknown running again may do the work twice.
+fn next_command(run: RunId, results: &[HostResult], style: &Style) -> Option<String> {
+    let program = &style.program;
     let ended = |wanted: &[Status]| -> Vec<VmId> {
         let wanted = results.iter().filter(|result| wanted.contains(&result.status));
         wanted.map(|result| result.vm.clone()).collect()
@@ -114,7 +116,7 @@ fn next_command(results: &[HostResult], rerun: Option<&Rerun>) -> Option<String>
     let unreached =
         ended(&[Status::Unreachable, Status::AuthFailed, Status::HostKeyRejected, Status::Unknown]);
     if !unreached.is_empty() {
-        return Some(format!("orchestrator hosts check {}", shell_word(&fold(&unreached))));
+        return Some(format!("{program} doctor {}", shell_word(&fold(&unreached))));
     }
     let undone = ended(&[
         Status::Failed,
@@ -126,9 +128,15 @@ fn next_command(results: &[HostResult], rerun: Option<&Rerun>) -> Option<String>
         Status::CircuitOpen,
         Status::NotStarted,
     ]);
-    let rerun = rerun.filter(|_| !undone.is_empty())?;
-    let command = format!("{} {} {}", rerun.before, shell_word(&fold(&undone)), rerun.after);
-    Some(command.trim_end().to_owned())
+    if undone.is_empty() {
+        return None;
+    }
+    let typed = style.rerun.as_ref().map(|rerun| {
+        let command = format!("{} {} {}", rerun.before, shell_word(&fold(&undone)), rerun.after);
+        command.trim_end().to_owned()
+    });
+    // By its id: another run may be the last one by then.
+    typed.or_else(|| style.remembered.then(|| format!("{program} runs rerun {run} --only failed")))
 }
 
 /// Folded ids hold brackets, which a shell would take as a pattern.
@@ -139,6 +147,7 @@ fn shell_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{exited, finished, result, started, watch_text};
+    use super::super::style::Rerun;
     use super::*;
 
     fn check(results: Vec<HostResult>, summary: &str, next: Option<&str>) {
@@ -189,20 +198,36 @@ mod tests {
             vec![exited("vm02", 3, b"", b""), result("vm01", Status::HostKeyRejected)],
             "failed            vm02 (1), exit 3\nhost_key_rejected vm01 (1)\n\
              0 ok, 1 failed, 1 host_key_rejected · 2 hosts in 0.0 s\n",
-            Some("orchestrator hosts check vm01"),
+            Some("orchestrator doctor vm01"),
         );
     }
 
     #[test]
     fn nothing_is_suggested_that_could_do_harm_or_be_in_vain() {
+        let next =
+            |results: &[HostResult], style: &Style| next_command(RunId::new(), results, style);
         let unknown = vec![result("vm01", Status::Unknown), result("vm02", Status::Success)];
-        assert_eq!(
-            next_command(&unknown, again().rerun.as_ref()).as_deref(),
-            Some("orchestrator hosts check vm01")
-        );
+        assert_eq!(next(&unknown, &again()).as_deref(), Some("orchestrator doctor vm01"));
         let denied = [result("vm01", Status::PolicyDenied)];
-        assert_eq!(next_command(&denied, again().rerun.as_ref()), None);
-        assert_eq!(next_command(&[result("vm01", Status::Failed)], None), None);
+        assert_eq!(next(&denied, &again()), None);
+        assert_eq!(next(&denied, &Style { remembered: true, ..Style::default() }), None);
+        assert_eq!(next(&[result("vm01", Status::Failed)], &Style::default()), None);
+    }
+
+    #[test]
+    fn what_cannot_be_typed_again_is_remembered() {
+        let run = RunId::new();
+        let style = Style {
+            remembered: true,
+            program: "orchestrator --config 'my lab.yml'".into(),
+            ..Style::default()
+        };
+        let next = |status| next_command(run, &[result("vm01", status)], &style).unwrap();
+        assert_eq!(
+            next(Status::Failed),
+            format!("orchestrator --config 'my lab.yml' runs rerun {run} --only failed")
+        );
+        assert_eq!(next(Status::Unreachable), "orchestrator --config 'my lab.yml' doctor vm01");
     }
 
     #[test]

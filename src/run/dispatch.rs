@@ -12,7 +12,7 @@ use super::gate::{Gate, judge_probe};
 use super::halt::{Halt, was_stopped};
 use super::handle::{self, Emitter};
 use super::unit::Unit;
-use super::{Engine, Options, verdict};
+use super::{Engine, Options, OutputFiles, verdict};
 use crate::event::{EventKind, StopReason};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, tally};
@@ -34,6 +34,7 @@ struct Lane {
     plan: Arc<Plan>,
     command: String,
     emitter: Emitter,
+    files: OutputFiles,
 }
 
 impl Dispatch {
@@ -46,7 +47,8 @@ impl Dispatch {
     ) -> Self {
         let results = plan.hosts.iter().map(|_| None).collect();
         let command = engine.recorder.redact(&plan.action.display());
-        let lane = Lane { plan: Arc::new(plan), command, emitter };
+        let files = options.files.clone();
+        let lane = Lane { plan: Arc::new(plan), command, emitter, files };
         Self { engine, options, halt, lane, results, failed: 0 }
     }
 
@@ -171,8 +173,13 @@ impl Dispatch {
             let closed = match gate {
                 Gate::Probe(_) => self.probe(probes.next()?, batch.clone()).await,
                 gate => {
-                    let accepted = self.done(first).find(|result| result.success());
-                    gate.judge(&self.done(&batch).collect::<Vec<_>>(), accepted)
+                    let accepted = self.done(first).find(|result| result.success()).cloned();
+                    let results: Vec<HostResult> = self.done(&batch).cloned().collect();
+                    // Output may have to be read from the disk.
+                    let judged = gate.clone();
+                    let judge = move || judged.judge(&results, accepted.as_ref());
+                    let judged = tokio::task::spawn_blocking(judge).await;
+                    judged.unwrap_or_else(|_| Some(format!("gate {gate}: it could not be judged")))
                 }
             };
             if closed.is_some() {
@@ -187,7 +194,8 @@ impl Dispatch {
     async fn probe(&mut self, plan: Plan, batch: Range<usize>) -> Option<String> {
         let command = self.engine.recorder.redact(&plan.action.display());
         let (emitter, _) = handle::channel(plan.run, None);
-        let lane = Lane { plan: Arc::new(plan), command, emitter };
+        let files = OutputFiles::default();
+        let lane = Lane { plan: Arc::new(plan), command, emitter, files };
         let mut results = Vec::new();
         self.work(&lane, batch.clone(), |_, _, result| results.push(result)).await;
         results.sort_by(|one, other| one.vm.cmp(&other.vm));
@@ -199,6 +207,7 @@ impl Dispatch {
             plan: Arc::clone(&lane.plan),
             index,
             options: self.options.clone(),
+            files: lane.files.clone(),
             sessions: Arc::clone(&self.engine.sessions),
             recorder: self.engine.recorder.clone(),
             ledger: self.engine.ledger.clone(),

@@ -7,13 +7,14 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::nodeset::NodeSet;
 use crate::outcome::HostResult;
-use crate::remote::Command;
+use crate::remote::{Captured, Command};
 
 /// A condition on a batch that has ended.
 #[derive(Clone, Debug)]
 pub enum Gate {
     /// Every host wrote something to stdout that this expression finds a match
-    /// in. Only what is kept of the output is searched.
+    /// in. Only what is kept of the output is searched; of more than 8 MiB,
+    /// pieces of so many whole lines are, each on its own.
     Match(Regex),
     /// This command succeeds on every host of the batch. It is decided by
     /// policy with the action, and recorded as one.
@@ -36,7 +37,7 @@ impl Gate {
     /// [`judge_probe`].
     pub(super) fn judge(
         &self,
-        batch: &[&HostResult],
+        batch: &[HostResult],
         accepted: Option<&HostResult>,
     ) -> Option<String> {
         let without = |good: &dyn Fn(&HostResult) -> bool| {
@@ -46,9 +47,14 @@ impl Gate {
         };
         let why = match self {
             Self::Match(regex) => {
-                let found = |result: &HostResult| regex.is_match(&result.stdout.to_bytes());
-                without(&found)
-                    .map(|hosts| format!("the output of {hosts} does not match {regex}"))?
+                let found = |result: &HostResult| matches(regex, &result.stdout);
+                let hosts = without(&found)?;
+                let cut = batch.iter().filter(|result| result.stdout.truncated());
+                let cut: NodeSet =
+                    cut.filter(|result| !found(result)).map(|result| result.vm.clone()).collect();
+                let cut = (!cut.is_empty())
+                    .then(|| format!(" (of {} only what was kept was searched)", cut.fold()));
+                format!("the output of {hosts} does not match {regex}{}", cut.unwrap_or_default())
             }
             Self::Probe(_) => return None,
             Self::Rc => {
@@ -69,6 +75,32 @@ impl Gate {
         };
         Some(format!("gate {self}: {why}"))
     }
+}
+
+/// How much is searched at once, and how much of its end is searched again with
+/// what follows.
+const PIECE: usize = 8 << 20;
+const AGAIN: usize = 64 << 10;
+
+/// Whether there is a match in what was kept of a stream, in bounded memory.
+fn matches(regex: &Regex, stream: &Captured) -> bool {
+    let mut held = Vec::new();
+    let searched = stream.pieces(|piece| {
+        held.extend_from_slice(piece);
+        if held.len() < PIECE {
+            return Ok(());
+        }
+        // A line without end is cut.
+        let end = held.iter().rposition(|&byte| byte == b'\n').map_or(held.len(), |at| at + 1);
+        if regex.is_match(&held[..end]) {
+            return Err(());
+        }
+        let from = end.saturating_sub(AGAIN);
+        let line = held[from..end].iter().position(|&byte| byte == b'\n');
+        held.drain(..line.map_or(from, |at| from + at + 1));
+        Ok(())
+    });
+    searched.is_err() || regex.is_match(&held)
 }
 
 /// Why the gate stays closed after its probe, if it does.
@@ -137,7 +169,7 @@ mod tests {
     }
 
     fn judged(gate: &str, batch: &[HostResult], accepted: Option<&HostResult>) -> Option<String> {
-        gate.parse::<Gate>().unwrap().judge(&batch.iter().collect::<Vec<_>>(), accepted)
+        gate.parse::<Gate>().unwrap().judge(batch, accepted)
     }
 
     #[test]
@@ -158,6 +190,38 @@ mod tests {
         for gate in ["rc", "same-output", "match:version [0-9]"] {
             assert_eq!(judged(gate, good, good.first()), None, "{gate}");
         }
+    }
+
+    #[test]
+    fn long_output_is_searched_to_its_end() {
+        let mut text = "filler\n".repeat(2 * PIECE / 7);
+        // A line that stands on the edge of a piece.
+        text.replace_range(PIECE - 20..PIECE + 20, "\nthis line is on the edge of two pieces\n");
+        text.push_str("the last line");
+        let mut capture = Capture::new(usize::MAX);
+        capture.push(text.as_bytes());
+        let stream = capture.finish();
+        let found = |text: &str| {
+            let Gate::Match(regex) = format!("match:{text}").parse().unwrap() else { panic!() };
+            matches(&regex, &stream)
+        };
+        assert!(found("^this line is on the edge of two pieces$"));
+        assert!(found(r"^the last line\z"));
+        assert!(!found("^he last line"));
+        assert!(!found("^ine is on"));
+    }
+
+    #[test]
+    fn a_gate_says_where_it_stopped() {
+        let mut capture = Capture::new(4);
+        capture.push(b"version 2");
+        let result = wrote("vm01", Status::Success, "");
+        let cut = HostResult { stdout: capture.finish(), ..result };
+        assert_eq!(
+            judged("match:version 2", &[cut], None).unwrap(),
+            "gate match: the output of vm01 does not match version 2 \
+             (of vm01 only what was kept was searched)"
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) use verdict::not_connected;
 use crate::event::Observer;
 use crate::exec::Limits;
 use crate::plan::Plan;
+use crate::remote::{OutputDir, Spool};
 use crate::retry::RetryPolicy;
 use crate::session::SessionManager;
 use crate::transfer::Ledger;
@@ -60,6 +61,10 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// Whether output is told as it comes. If not, it is only collected.
     pub stream: bool,
+    /// Where output is kept that memory should not hold.
+    pub spool: Spool,
+    /// Files that get the output beside.
+    pub files: OutputFiles,
     /// In which steps, and how far.
     pub rollout: Rollout,
 }
@@ -71,9 +76,23 @@ impl Default for Options {
             limits: Limits::default(),
             retry: RetryPolicy::once(),
             stream: false,
+            spool: Spool::default(),
+            files: OutputFiles::default(),
             rollout: Rollout::default(),
         }
     }
+}
+
+/// Where each host's output is written to a file of its own. The default is
+/// nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct OutputFiles {
+    /// For standard output.
+    pub stdout: Option<OutputDir>,
+    /// For standard error.
+    pub stderr: Option<OutputDir>,
+    /// How many bytes a file may have.
+    pub max: u64,
 }
 
 /// In which steps a run goes through its hosts, and what stops it on its way.

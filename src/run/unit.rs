@@ -12,18 +12,18 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Options;
 use super::halt::Halt;
 use super::handle::Emitter;
 use super::record::Recorder;
 use super::script::Place;
 use super::verdict::{self, Verdict};
+use super::{Options, OutputFiles};
 use crate::event::{Chunk, EventKind, Progress};
-use crate::exec::{self, Mark, Reconnect, Sink};
+use crate::exec::{self, Mark, Output, Reconnect, Sink};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status, Timing};
 use crate::plan::{Plan, PlannedHost};
-use crate::remote::{Action, Command, Stream, Transfer};
+use crate::remote::{Action, Command, Keep, OutputDir, Stream, Transfer};
 use crate::retry::{self, Sent};
 use crate::session::{SessionManager, Use};
 use crate::transfer::{self, Ledger};
@@ -37,6 +37,7 @@ pub(super) struct Unit {
     pub(super) plan: Arc<Plan>,
     pub(super) index: usize,
     pub(super) options: Options,
+    pub(super) files: OutputFiles,
     pub(super) sessions: Arc<SessionManager>,
     pub(super) recorder: Recorder,
     pub(super) ledger: Ledger,
@@ -251,7 +252,18 @@ impl Unit {
             Ok(mark) => mark,
             Err(error) => return exec::Report::unsent(error.to_string()),
         };
-        exec::run(connection, &command, &mark, limits, sink, again, &self.cancel).await
+        let output = Output {
+            sink,
+            stdout: self.keep(self.files.stdout.as_ref()),
+            stderr: self.keep(self.files.stderr.as_ref()),
+        };
+        exec::run_into(connection, &command, &mark, limits, output, again, &self.cancel).await
+    }
+
+    /// Where a stream is kept.
+    fn keep(&self, dir: Option<&OutputDir>) -> Keep {
+        let file = dir.map(|dir| dir.file(&self.host().vm, self.files.max));
+        Keep { spool: self.options.spool.clone(), file }
     }
 
     /// Who logs in where, as the ledger has it. An address alone may be another

@@ -1,7 +1,5 @@
 //! What a host wrote, as much of it as is kept.
 
-use std::borrow::Cow;
-
 use sha2::{Digest, Sha256};
 
 use crate::redact::Redactor;
@@ -17,31 +15,47 @@ pub(super) struct Output {
     pub(super) tail: Vec<u8>,
     pub(super) bytes: u64,
     pub(super) sha256: String,
+    /// What head and tail are yet to be read from, and how much of it.
+    unread: Option<(Captured, usize)>,
 }
 
 impl Output {
     /// Takes a stream of a result, at most `cap` bytes of it. What was shown and
-    /// not kept there is in `told`.
+    /// not kept there is in `told`. Nothing is read yet: it may be on the disk.
     pub(super) fn new(stream: &Captured, told: Option<Ends>, cap: usize) -> Self {
-        let (head, tail) = match told {
-            Some(told) if told.total() > 0 => of_last_attempt(told, stream.len()),
-            _ => cut(stream, cap),
-        };
-        Self { head, tail, bytes: stream.len(), sha256: stream.sha256().to_owned() }
+        let (bytes, sha256) = (stream.len(), stream.sha256().to_owned());
+        match told {
+            Some(told) if told.total() > 0 => {
+                let (head, tail) = of_last_attempt(told, bytes);
+                Self { head, tail, bytes, sha256, unread: None }
+            }
+            _ => Self { bytes, sha256, unread: Some((stream.clone(), cap)), ..Self::default() },
+        }
     }
 
-    /// How much memory it takes.
+    /// Reads what is kept of the stream. May wait for the disk.
+    pub(super) fn read(&mut self) {
+        if let Some((stream, cap)) = self.unread.take() {
+            (self.head, self.tail) = stream.ends(cap);
+        }
+    }
+
+    /// How much memory it takes, or will take when it is read.
     pub(super) fn size(&self) -> usize {
-        self.head.len() + self.tail.len()
+        let unread = self.unread.as_ref().map_or(0, |(stream, cap)| {
+            usize::try_from(stream.kept()).unwrap_or(usize::MAX).min(*cap)
+        });
+        self.head.len() + self.tail.len() + unread
     }
 
     /// Drops what was kept; how much there was, and its digest, stay.
     pub(super) fn count_only(&mut self) {
-        (self.head, self.tail) = Default::default();
+        (self.head, self.tail, self.unread) = Default::default();
     }
 
     /// Takes out secrets, and what could be a part of one at the cut.
     pub(super) fn redact(&mut self, redactor: &Redactor) {
+        self.read();
         if self.bytes > self.size() as u64 {
             self.head.truncate(end_of_last_line(&self.head));
             self.tail.drain(..start_of_first_line(&self.tail));
@@ -77,19 +91,6 @@ fn of_last_attempt(told: Ends, bytes: u64) -> (Vec<u8>, Vec<u8>) {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     tail.drain(..tail.len().saturating_sub(bytes));
     (Vec::new(), tail)
-}
-
-fn cut(stream: &Captured, cap: usize) -> (Vec<u8>, Vec<u8>) {
-    let (head, tail) = stream.parts();
-    if head.len() + tail.len() <= cap {
-        return (head.to_vec(), tail.to_vec());
-    }
-    let all: Cow<'_, [u8]> =
-        if stream.truncated() { tail.into() } else { [head, tail].concat().into() };
-    let front = if stream.truncated() { head } else { &all };
-    let half = cap.div_ceil(2);
-    let back = all.len().saturating_sub(cap - half);
-    (front[..half.min(front.len())].to_vec(), all[back..].to_vec())
 }
 
 fn end_of_last_line(bytes: &[u8]) -> usize {
@@ -132,6 +133,12 @@ mod tests {
         capture.finish()
     }
 
+    fn read(stream: &Captured, told: Option<Ends>, cap: usize) -> Output {
+        let mut output = Output::new(stream, told, cap);
+        output.read();
+        output
+    }
+
     fn told(chunks: &[&[u8]], cap: usize) -> Option<Ends> {
         let mut ends = Ends::new(cap);
         chunks.iter().for_each(|chunk| ends.push(chunk));
@@ -144,34 +151,34 @@ mod tests {
 
     #[test]
     fn a_stream_is_cut_in_the_middle() {
-        let whole = Output::new(&captured(b"abcdef", 6), None, 6);
+        let whole = read(&captured(b"abcdef", 6), None, 6);
         assert_eq!([whole.head, whole.tail].concat(), b"abcdef");
-        let cut = Output::new(&captured(b"abcdef", 100), None, 4);
+        let cut = read(&captured(b"abcdef", 100), None, 4);
         assert_eq!((parts(&cut), cut.bytes), (("ab", "ef"), 6));
-        let twice = Output::new(&captured(b"abcdefghij", 6), None, 3);
+        let twice = read(&captured(b"abcdefghij", 6), None, 3);
         assert_eq!((parts(&twice), twice.bytes), (("ab", "j"), 10));
-        let counted = Output::new(&captured(b"abc", 0), None, 100);
+        let counted = read(&captured(b"abc", 0), None, 100);
         assert_eq!((counted.size(), counted.bytes), (0, 3));
     }
 
     #[test]
     fn what_was_told_is_kept_where_the_result_only_counted() {
-        let output = Output::new(&captured(b"abcdef", 0), told(&[b"abc", b"def"], 100), 100);
+        let output = read(&captured(b"abcdef", 0), told(&[b"abc", b"def"], 100), 100);
         assert_eq!([output.head, output.tail].concat(), b"abcdef");
     }
 
     #[test]
     fn of_several_attempts_the_last_counts() {
-        let output = Output::new(&captured(b"xyz", 0), told(&[b"abc", b"xyz"], 100), 100);
+        let output = read(&captured(b"xyz", 0), told(&[b"abc", b"xyz"], 100), 100);
         assert_eq!(parts(&output), ("", "xyz"));
-        let long = Output::new(&captured(b"uvwxyz", 0), told(&[b"abc", b"uvwxyz"], 4), 4);
+        let long = read(&captured(b"uvwxyz", 0), told(&[b"abc", b"uvwxyz"], 4), 4);
         assert_eq!((parts(&long), long.bytes), (("", "yz"), 6));
     }
 
     #[test]
     fn secrets_go_and_leave_no_digest() {
         let text = b"a\npassword=hunter2\n";
-        let mut output = Output::new(&captured(text, 100), None, 100);
+        let mut output = read(&captured(text, 100), None, 100);
         let digest = output.sha256.clone();
         output.redact(&Redactor::builtin());
         assert_eq!(parts(&output), ("a\npassword=[redacted]\n", ""));
@@ -182,7 +189,7 @@ mod tests {
     #[test]
     fn bytes_without_a_secret_stay_exact() {
         let all: Vec<u8> = (0..=255).collect();
-        let mut output = Output::new(&captured(&all, 1000), None, 1000);
+        let mut output = read(&captured(&all, 1000), None, 1000);
         output.redact(&Redactor::builtin());
         assert_eq!([output.head, output.tail].concat(), all);
     }
@@ -190,13 +197,13 @@ mod tests {
     #[test]
     fn no_half_of_a_secret_is_left_at_the_cut() {
         let secret = Redactor::builtin().with_secret("tr0ub4dor".into());
-        let mut output = Output::new(&captured(b"one\ntr0ub4dor and more\ntwo\n", 16), None, 16);
+        let mut output = read(&captured(b"one\ntr0ub4dor and more\ntwo\n", 16), None, 16);
         assert_eq!(parts(&output), ("one\ntr0u", "ore\ntwo\n"));
         output.redact(&secret);
         assert_eq!(parts(&output), ("one\n", "two\n"));
         assert_eq!(output.bytes, 27);
         let key = format!("{}\n-----END RSA PRIVATE KEY-----\nend\n", "TUlJ\n".repeat(20));
-        let mut output = Output::new(&captured(key.as_bytes(), 100), None, 100);
+        let mut output = read(&captured(key.as_bytes(), 100), None, 100);
         output.redact(&secret);
         assert!(!parts(&output).1.contains("TUlJ"), "{output:?}");
     }

@@ -266,7 +266,7 @@ fn every_ssh_setting() {
 fn every_remote_execution_setting() {
     let text = "remote_execution:\n  default_timeout: 0\n  default_retry: 1\n  \
         max_parallel_commands: 64\n  connection_pool_size: 0\n  key_storage_path: ./keys\n  \
-        key_storage_type: plain_dir\n  key_rotation_days: 30\n  grace: 500ms\n  \
+        key_storage_type: plain_dir\n  key_rotation_days: 30\n  grace: 500ms\n  output_max: 64Mi\n  \
         audit_log_destination: file\n  checksum_algorithm: SHA256\n";
     let expected = RemoteExecution {
         default_timeout: None,
@@ -278,6 +278,7 @@ fn every_remote_execution_setting() {
         key_storage_type: KeyStorageType::PlainDir,
         key_rotation_days: 30,
         grace: Duration::from_millis(500),
+        output_max: 64 << 20,
     };
     assert_eq!(accept(text).remote_execution, expected);
 }

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::time::Duration;
-
-use similar::TextDiff;
+use std::time::{Duration, Instant};
 
 use super::{fold, short};
 use crate::cli::failure::Failure;
@@ -14,9 +12,9 @@ use crate::outcome::{HostResult, Status};
 use crate::report::{self, Style};
 use crate::store::Remembered;
 
-/// How long two outputs are compared before the result may be longer than it
+/// How long outputs are compared before the differences may be longer than they
 /// need be.
-const COMPARE_MAX: Duration = Duration::from_secs(1);
+const COMPARE_MAX: Duration = Duration::from_secs(5);
 
 const RULE: &str = "---------------";
 
@@ -44,9 +42,10 @@ pub(super) fn show(
     let (same, changed): (Vec<_>, Vec<_>) = both.partition(|(before, after)| alike(before, after));
     let same: Vec<&VmId> = same.into_iter().map(|(_, after)| &after.vm).collect();
     let (first, second) = (short(before.id), short(after.id));
+    let until = Instant::now() + COMPARE_MAX;
     print(|out| {
         for change in grouped(changed) {
-            write_change(out, &style, &change, (&first, &second))?;
+            write_change(out, &style, &change, (&first, &second), until)?;
         }
         let lines = [
             ("same".to_owned(), same),
@@ -95,31 +94,17 @@ fn write_change(
     style: &Style,
     change: &Change<'_>,
     (first, second): (&str, &str),
+    until: Instant,
 ) -> Result<(), Failure> {
     let (label, off) = (style.out.label, style.out.off);
     let hosts = format!("{} ({})", fold(&change.hosts), change.hosts.len());
     let [then, now] = [words(change.before), words(change.after)];
     let ends = if then == now { String::new() } else { format!(": {then}, then {now}") };
     writeln!(out, "{RULE}\n{label}{hosts}{ends}{off}\n{RULE}")?;
-    let (old, new) = (change.before.stdout.to_text(), change.after.stdout.to_text());
-    if change.before.stdout.sha256() == change.after.stdout.sha256() {
-        return Ok(());
-    }
-    if old == new {
-        writeln!(out, "the output differs where it was not kept")?;
-        return Ok(());
-    }
-    let diff = TextDiff::configure().timeout(COMPARE_MAX).diff_lines(&old, &new);
-    let text = diff.unified_diff().header(first, second).to_string();
-    for line in text.lines() {
-        let colour = match line.as_bytes().first() {
-            Some(b'+') => style.out.good,
-            Some(b'-') => style.out.bad,
-            _ => "",
-        };
-        let shown = if style.raw { line.to_owned() } else { report::escape(line.as_bytes()) };
-        let off = if colour.is_empty() { "" } else { off };
-        writeln!(out, "{colour}{shown}{off}")?;
+    if change.before.stdout.sha256() != change.after.stdout.sha256() {
+        let (before, after) = (&change.before.stdout, &change.after.stdout);
+        let text = report::difference(style, (first, before), (second, after), until);
+        write!(out, "{text}")?;
     }
     Ok(())
 }

@@ -59,6 +59,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
 }
 
 fn rerun(context: &Context, args: &Args) -> Result<u8, Failure> {
+    args.output.check()?;
     let config = context.config()?;
     let run = opened(&config)?.run(&args.run)?;
     let hosts = hosts(&run, &args.only)?;
@@ -78,10 +79,13 @@ fn rerun(context: &Context, args: &Args) -> Result<u8, Failure> {
         output: &args.output,
         schedule: Schedule::default(),
         dry_run: args.dry_run,
+        // What came from our stdin cannot be done again.
+        reads_stdin: false,
         single: recipe.single,
         own_code: recipe.single && !recipe.moves_files(),
         grace: recipe.grace,
         rerun: None,
+        remembered: true,
     };
     perform(context, &orchestrator, args.output.apply(request), shown)
 }

@@ -94,8 +94,10 @@ impl Bars {
             .filter_map(|host| Some((host, host.progress?)))
             .collect();
         let several = self.hosts.len() > 1;
-        // There has to be room for the line above, the sum and the cursor.
-        let room = usize::from(terminal.height.saturating_sub(3)).min(LINES_MAX);
+        // There has to be room for the line above, the sum and the cursor; and for
+        // the line that says how several hosts stand.
+        let taken = if several { 4 } else { 3 };
+        let room = usize::from(terminal.height.saturating_sub(taken)).min(LINES_MAX);
         if active.is_empty() || room == 0 {
             return Vec::new();
         }

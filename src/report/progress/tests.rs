@@ -3,11 +3,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use proptest::prelude::*;
 
-use super::super::fixture::{at, file, finished, moved, result, started, vm};
-use super::super::{Labelled, Style};
+use super::super::fixture::{at, file, finished, moved, output, result, started, vm};
+use super::super::{Labelled, Palette, Style};
 use super::*;
 use crate::event;
 use crate::outcome::Status;
+use crate::remote::Stream;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -126,7 +127,7 @@ fn many_hosts_have_a_few_lines() {
     let mut events = vec![(0, started(&ids))];
     events.extend(ids.iter().map(|id| (0, progress(id, 1, 2, 0, 1))));
     assert_eq!(draw(events.clone(), 80, 24).len(), 9);
-    let low = draw(events, 80, 6);
+    let low = draw(events, 80, 7);
     assert_eq!(low.len(), 4);
     assert!(low[0].starts_with("vm01 ") && low[3].starts_with("0 of 40 hosts "), "{low:?}");
 }
@@ -166,18 +167,35 @@ proptest! {
 struct Screen {
     view: Progress,
     width: Arc<AtomicU16>,
+    height: Arc<AtomicU16>,
 }
 
 impl Screen {
     fn new() -> Self {
-        let width = Arc::new(AtomicU16::new(60));
-        let measured = Arc::clone(&width);
-        let measure = move || match measured.load(Ordering::Relaxed) {
+        let (width, height) = (Arc::new(AtomicU16::new(60)), Arc::new(AtomicU16::new(24)));
+        let measured = (Arc::clone(&width), Arc::clone(&height));
+        let measure = move || match measured.0.load(Ordering::Relaxed) {
             0 => None,
-            width => Some(Size { width, height: 24 }),
+            width => Some(Size { width, height: measured.1.load(Ordering::Relaxed) }),
         };
         let view = Box::new(Labelled::new(Style::default()));
-        Self { view: Progress::new(view, false, Box::new(measure)), width }
+        let view = Progress::new(view, Palette::PLAIN, false, Box::new(measure));
+        Self { view, width, height }
+    }
+
+    fn tick(&mut self, millis: i64) -> String {
+        self.err(|view, to| view.tick(at() + SignedDuration::from_millis(millis), to))
+    }
+
+    /// What is written to stderr, and nothing to stdout.
+    fn err(
+        &mut self,
+        show: impl FnOnce(&mut Progress, &mut Streams<'_>) -> io::Result<()>,
+    ) -> String {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        show(&mut self.view, &mut Streams { out: &mut out, err: &mut err }).unwrap();
+        assert!(out.is_empty());
+        String::from_utf8(err).unwrap()
     }
 
     fn show(&mut self, millis: i64, kind: EventKind) -> (String, String) {
@@ -192,17 +210,90 @@ impl Screen {
 fn the_bars_give_way_to_every_other_line() {
     let mut screen = Screen::new();
     assert_eq!(screen.show(0, started(&["vm01"])), Default::default());
-    let (out, err) = screen.show(0, progress("vm01", 0, 10, 0, 1));
+    let (out, err) = screen.show(200, progress("vm01", 0, 10, 0, 1));
     assert_eq!((out.as_str(), err.as_str()), ("", "vm01  ----------    0%  0 B of 10 B\n"));
-    let (_, err) = screen.show(50, progress("vm01", 1, 10, 0, 1));
-    assert_eq!(err, "", "ten times a second");
-    let (_, err) = screen.show(100, progress("vm01", 1, 10, 0, 1));
+    let (_, err) = screen.show(350, progress("vm01", 1, 10, 0, 1));
+    assert_eq!(err, "", "five times a second");
+    let (_, err) = screen.show(400, progress("vm01", 1, 10, 0, 1));
     assert_eq!(err, "\r\x1b[1A\x1b[Jvm01  #---------   10%  1 B of 10 B\n");
-    let (out, err) = screen.show(110, finished(moved("vm01", vec![file("/a")])));
+    let (out, err) = screen.show(410, finished(moved("vm01", vec![file("/a")])));
     assert!(out.starts_with("vm01 │ /a  12.3 MiB"), "{out}");
     assert_eq!(err, "\r\x1b[1A\x1b[J");
-    let (_, err) = screen.show(120, finished(result("vm01", Status::Unknown)));
+    let (_, err) = screen.show(420, finished(result("vm01", Status::Unknown)));
     assert_eq!(err, "vm01: unknown\n", "erased once");
+}
+
+#[test]
+fn the_line_stands_below_what_hosts_write() {
+    let mut screen = Screen::new();
+    screen.show(0, started(&["vm01", "vm02"]));
+    let begun = |id| EventKind::HostStarted { vm: vm(id) };
+    assert_eq!(screen.show(10, begun("vm01")), Default::default());
+    assert_eq!(screen.tick(300), "", "a run that is over at once needs no line");
+    let line = "0/2 done · 1 running · 0:00\n";
+    assert_eq!(screen.tick(500), line);
+    assert_eq!(screen.tick(700), "", "the same again is not written");
+    // What is not whole is not shown yet, and the line stays.
+    assert_eq!(screen.show(800, output("vm01", Stream::Stdout, b"a")).1, "");
+    let (out, err) = screen.show(810, output("vm01", Stream::Stdout, b"b\n"));
+    assert_eq!((out.as_str(), err), ("vm01 │ ab\n", format!("\r\x1b[1A\x1b[J{line}")));
+    let (out, err) = screen.show(820, output("vm01", Stream::Stderr, b"oh\n"));
+    assert_eq!((out.as_str(), err.as_str()), ("", "\r\x1b[1A\x1b[Jvm01 │ oh\n"));
+    assert_eq!(screen.show(830, output("vm01", Stream::Stderr, b"no\n")).1, "vm01 │ no\n");
+    assert_eq!(screen.tick(1020), "0/2 done · 1 running · slowest vm01 1 s · 0:01\n");
+    screen.show(1100, finished(result("vm01", Status::Success)));
+    screen.show(1100, begun("vm02"));
+    screen.show(1100, finished(result("vm02", Status::Success)));
+    assert_eq!(screen.tick(1300), "\r\x1b[1A\x1b[J", "there is nothing to wait for");
+}
+
+#[test]
+fn bars_and_the_line_of_several_hosts() {
+    let mut screen = Screen::new();
+    screen.show(0, started(&["vm01", "vm02"]));
+    screen.show(0, EventKind::HostStarted { vm: vm("vm01") });
+    let (_, err) = screen.show(700, progress("vm01", 5, 10, 0, 1));
+    assert_eq!(
+        err,
+        "vm01          #####-----   50%  5 B of 10 B\n\
+         0 of 2 hosts  ##--------   25%  5 B\n\
+         0/2 done · 1 running · 0:00\n"
+    );
+    screen.height.store(4, Ordering::Relaxed);
+    assert_eq!(
+        screen.tick(1000),
+        "\r\x1b[3A\x1b[J0/2 done · 1 running · slowest vm01 1 s · 0:01\n"
+    );
+    screen.height.store(3, Ordering::Relaxed);
+    assert_eq!(
+        screen.tick(2000),
+        "\r\x1b[1A\x1b[J0/2 done · 1 running · slowest vm01 2 s · 0:02\n"
+    );
+    screen.height.store(2, Ordering::Relaxed);
+    assert_eq!(screen.tick(3000), "\r\x1b[1A\x1b[J");
+}
+
+#[test]
+fn whoever_asks_gets_a_block_that_stays() {
+    let mut screen = Screen::new();
+    screen.show(0, started(&["vm01", "vm02"]));
+    screen.show(0, EventKind::HostStarted { vm: vm("vm01") });
+    assert_ne!(screen.tick(600), "");
+    screen.view.typed(1);
+    let block = "status: 0/2 done · 1 running · 1 waiting · 0:00\nrunning vm01 (1)\n  vm01  0 s\n";
+    let err = screen.err(|view, to| view.status(at() + SignedDuration::from_millis(700), to));
+    assert_eq!(err, format!("\r\x1b[2A\x1b[J{block}"), "the line and what was typed below it go");
+    let err = screen.err(|view, to| view.interject("it goes on", to));
+    assert_eq!(err, "it goes on\n");
+    assert_eq!(screen.tick(900), "0/2 done · 1 running · 0:00\n");
+    let err = screen.err(|view, to| view.interject("again", to));
+    assert_eq!(err, "\r\x1b[1A\x1b[Jagain\n");
+    // Where nothing is drawn, typing moves nothing.
+    screen.view.typed(3);
+    assert_eq!(screen.tick(1200), "0/2 done · 1 running · slowest vm01 1 s · 0:01\n");
+    screen.width.store(0, Ordering::Relaxed);
+    let err = screen.err(|view, to| view.status(at() + SignedDuration::from_millis(1300), to));
+    assert!(err.starts_with("status: 0/2 done"), "{err:?}");
 }
 
 #[test]
@@ -210,10 +301,11 @@ fn a_resized_window_loses_nothing() {
     let mut screen = Screen::new();
     screen.show(0, started(&["vm01"]));
     screen.show(0, progress("vm01", 1, 10, 0, 1));
+    assert_eq!(screen.view.drawn.lines, 1);
     screen.width.store(30, Ordering::Relaxed);
     let (_, err) = screen.show(200, progress("vm01", 2, 10, 0, 1));
     assert_eq!(err, "vm01   20%  2 B of 10 B\n", "no row is taken that may be another's");
-    let (_, err) = screen.show(400, progress("vm01", 2, 10, 0, 1));
+    let (_, err) = screen.show(400, progress("vm01", 3, 10, 0, 1));
     assert!(err.starts_with("\r\x1b[1A\x1b[J"), "{err:?}");
 }
 
@@ -221,16 +313,9 @@ fn a_resized_window_loses_nothing() {
 fn a_tick_redraws_what_stands_still_and_nothing_else() {
     let mut screen = Screen::new();
     screen.show(0, started(&["vm01"]));
-    let tick = |screen: &mut Screen, seconds| {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut to = Streams { out: &mut out, err: &mut err };
-        screen.view.tick(at() + SignedDuration::from_secs(seconds), &mut to).unwrap();
-        assert!(out.is_empty());
-        String::from_utf8(err).unwrap()
-    };
-    assert_eq!(tick(&mut screen, 1), "");
+    assert_eq!(screen.tick(1000), "");
     screen.show(2000, progress("vm01", 1, 10, 0, 1));
-    assert_eq!(tick(&mut screen, 9), "\r\x1b[1A\x1b[Jvm01  #---------   10%  1 B of 10 B  0 B/s\n");
+    assert_eq!(screen.tick(9000), "\r\x1b[1A\x1b[Jvm01  #---------   10%  1 B of 10 B  0 B/s\n");
 }
 
 #[test]

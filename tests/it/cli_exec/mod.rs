@@ -8,6 +8,7 @@ mod cuts;
 mod fleet;
 mod input;
 mod lab;
+mod large;
 mod narrowed;
 mod output;
 mod refusals;
@@ -15,6 +16,7 @@ mod retries;
 mod signals;
 mod targets;
 mod terminal;
+mod watched;
 
 pub(crate) use lab::{Lab, Running, Said, waits};
 pub(crate) use terminal::{answering, on_terminal};

@@ -17,13 +17,20 @@ pub(crate) fn answering(lab: &Lab, args: &[&str], question: &str, answer: &str) 
 }
 
 fn start(lab: &Lab, args: &[&str], env: &[(&str, &str)]) -> Child {
+    start_line(lab, "\"$@\"", args, env)
+}
+
+/// Starts a line of shell on a terminal; its `$@` is the program.
+pub(crate) fn start_line(lab: &Lab, line: &str, args: &[&str], env: &[(&str, &str)]) -> Child {
     let direct = lab.command(args.iter().copied());
-    let words = std::iter::once(direct.get_program()).chain(direct.get_args());
+    // No shell above it: an interrupt would be its end, too.
+    let words = ["sh", "-c", line, "sh"].into_iter().map(std::ffi::OsStr::new);
+    let words = words.chain([direct.get_program()]).chain(direct.get_args());
     let quoted: Vec<_> = words
         .map(|word| String::from_utf8(orchestrator::quote::word(word.as_bytes())).unwrap())
         .collect();
     let mut script = Command::new("script");
-    script.args(["-qec", &quoted.join(" "), "/dev/null"]).env_clear();
+    script.args(["-qec", &format!("exec {}", quoted.join(" ")), "/dev/null"]).env_clear();
     script.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?))));
     script.envs(env.iter().copied()).env("SHELL", "/bin/sh");
     script.current_dir(direct.get_current_dir().unwrap());
