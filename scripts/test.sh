@@ -10,7 +10,8 @@ cd "$root"
 # Command, and the Debian package it comes from.
 readonly NEEDS=(
     sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin
-    dash:dash zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox
+    dash:dash zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox mksh:mksh
+    localedef:libc-bin locale-gen:locales
     python3:python3 sudo:sudo shellcheck:shellcheck pgrep:procps ss:iproute2 strace:strace
 )
 

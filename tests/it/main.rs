@@ -18,6 +18,7 @@ mod known_hosts;
 mod layers;
 mod library;
 mod nodeset;
+mod policy;
 mod report;
 mod script;
 mod sftp;
