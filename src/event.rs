@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::ids::{RunId, VmId};
-use crate::outcome::{HostResult, Status};
+use crate::outcome::{CommandResult, HostResult, Status};
 use crate::remote::Stream;
 
 /// An event with its place in the run.
@@ -26,8 +26,8 @@ pub struct Event {
 }
 
 /// What happened. A run begins with `RunStarted` and ends with `RunFinished`;
-/// in between each host has one `HostStarted`, any number of `Output` and
-/// `Progress` and one `HostFinished`, in this order. A host that is denied has no `HostStarted`.
+/// in between each host has one `HostStarted`, any number of `Output`, `Progress`
+/// and `CommandFinished`, and one `HostFinished`, in this order. A host that is denied has no `HostStarted`.
 #[derive(Clone, Debug)]
 pub enum EventKind {
     /// Every host of a batch has finished. Told only where batches were asked
@@ -42,6 +42,18 @@ pub enum EventKind {
         /// How many of them ended in each status; statuses with none are absent.
         summary: Vec<(Status, usize)>,
     },
+    /// One of several commands has ended on a host, or will not be started; told
+    /// once for each, before the host has finished.
+    CommandFinished {
+        /// The host.
+        vm: VmId,
+        /// Which command, from 0.
+        index: usize,
+        /// How many commands there are.
+        of: usize,
+        /// What became of it.
+        result: Box<CommandResult>,
+    },
     /// The last event of a host.
     HostFinished(Box<HostResult>),
     /// A host's turn has come.
@@ -53,6 +65,8 @@ pub enum EventKind {
     Output {
         /// The host.
         vm: VmId,
+        /// Which of several commands, from 0.
+        index: Option<usize>,
         /// Where it wrote.
         stream: Stream,
         /// What it wrote.

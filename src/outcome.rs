@@ -1,5 +1,7 @@
 //! What became of a host in a run, and what may have changed there.
 
+mod commands;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use jiff::Timestamp;
 use crate::ids::VmId;
 use crate::remote::{Captured, Direction, ExitStatus};
 use crate::transport::ConnectionFacts;
+
+pub use commands::CommandResult;
 
 /// How a host ended in a run. Every host of a run ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -336,9 +340,9 @@ pub struct HostResult {
     pub effect: Effect,
     /// How the remote process ended, if one ran.
     pub exit: Option<ExitStatus>,
-    /// Standard output.
+    /// Standard output; empty where several commands have their own.
     pub stdout: Captured,
-    /// Standard error.
+    /// Standard error; empty where several commands have their own.
     pub stderr: Captured,
     /// Why it did not succeed.
     pub failure: Option<Failure>,
@@ -350,6 +354,10 @@ pub struct HostResult {
     pub script_sha256: Option<String>,
     /// What became of the files of a transfer.
     pub transfer: Option<Transferred>,
+    /// What became of each of several commands, in their order; empty for any
+    /// other action. The first that is no success gives the host its status, exit
+    /// and error.
+    pub commands: Vec<CommandResult>,
     /// How many attempts were made.
     pub attempts: u32,
     /// From the first attempt to the end of the last.
@@ -380,6 +388,7 @@ impl HostResult {
             output_incomplete: None,
             script_sha256: None,
             transfer: None,
+            commands: Vec::new(),
             attempts: 0,
             elapsed: Duration::ZERO,
             finished_at: Timestamp::now(),

@@ -276,6 +276,9 @@ pub struct SshFacts {
 pub struct ActionFacts {
     /// What kind of action it is.
     pub kind: ActionKind,
+    /// Which of several commands of a run, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// The shell string, for [`ActionKind::Shell`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
@@ -316,6 +319,7 @@ impl ActionFacts {
     pub fn new(kind: ActionKind) -> Self {
         Self {
             kind,
+            index: None,
             command: None,
             argv: Vec::new(),
             shell: None,

@@ -1,6 +1,9 @@
 //! `exec`: run a command on one or more VMs.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use super::arguments::SshArgs;
 use super::context::Context;
@@ -9,7 +12,7 @@ use super::output::OutputArgs;
 use super::process::ProcessArgs;
 use super::request::{RequestArgs, run_request};
 use super::rerun::typed;
-use crate::remote::Command;
+use crate::remote::{Command, CommandList, InvalidCommandList, read_commands};
 
 /// Run a command on one or more VMs.
 ///
@@ -26,6 +29,19 @@ pub(super) struct Args {
     /// What: a program and its arguments, which no shell reads
     #[arg(last = true, value_name = "ARGV")]
     argv: Vec<OsString>,
+
+    /// What: a file with one command a line, or - for stdin; # begins a comment line
+    #[arg(long, env = "ORCHESTRATOR_COMMANDS", value_name = "FILE|-", conflicts_with_all = ["command", "argv", "stdin"])]
+    commands: Option<PathBuf>,
+    /// Go on with the next command after one that failed
+    #[arg(long, env = "ORCHESTRATOR_KEEP_GOING", requires = "commands", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    keep_going: bool,
+    /// How many commands run at once on each VM, at most max_channels [default: 1]
+    #[arg(long, env = "ORCHESTRATOR_COMMANDS_PARALLEL", requires = "commands", value_name = "N")]
+    commands_parallel: Option<NonZeroUsize>,
+    /// Run them in one shell on each VM, so that cd and variables persist
+    #[arg(long, env = "ORCHESTRATOR_SHELL_SESSION", requires = "commands", conflicts_with = "commands_parallel", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    shell_session: bool,
 
     /// Run it even if it is known to need a terminal
     #[arg(long, env = "ORCHESTRATOR_ALLOW_INTERACTIVE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
@@ -45,8 +61,22 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     run_request(context, &args.request, &args.ssh, &args.output, || {
         args.refuse_swallowed_flag()?;
-        let (command, secrets) = args.process.apply(args.command()?)?;
-        Ok((command.into(), secrets))
+        let Some(path) = &args.commands else {
+            let (command, secrets) = args.process.apply(args.command()?)?;
+            return Ok((command.into(), secrets));
+        };
+        let text = args.read(path)?;
+        let (like, secrets) = args.process.apply(args.with_shell(Command::shell("")))?;
+        let wrong = |error: InvalidCommandList| {
+            let hint = "one command a line; lines that begin with # are left out";
+            Failure::usage(format!("{}: {error}", path.display())).hint(hint)
+        };
+        let list = CommandList::from_lines(&text, &like).map_err(wrong)?;
+        let list = list
+            .keep_going(args.keep_going)
+            .parallel(args.commands_parallel.unwrap_or(NonZeroUsize::MIN))
+            .shell_session(args.shell_session);
+        Ok((list.into(), secrets))
     })
 }
 
@@ -65,11 +95,29 @@ impl Args {
                 return Err(Failure::usage("there is no command").hint(hint));
             }
         };
+        Ok(self.with_shell(command))
+    }
+
+    fn with_shell(&self, command: Command) -> Command {
         let command = command.allow_interactive(self.allow_interactive);
-        Ok(match &self.shell {
+        match &self.shell {
             Some(shell) => command.shell_path(shell),
             None => command,
-        })
+        }
+    }
+
+    /// The text with one command a line.
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Failure> {
+        let ours = path.as_os_str() == "-";
+        if ours && self.request.targets.trim() == "-" {
+            let message = "stdin has the targets, and cannot have the commands, too";
+            return Err(Failure::usage(message).hint("put one of them into a file"));
+        }
+        let text = match ours {
+            true => read_commands(&mut std::io::stdin().lock()),
+            false => File::open(path).and_then(|mut file| read_commands(&mut file)),
+        };
+        text.map_err(|error| Failure::usage(format!("--commands {}: {error}", path.display())))
     }
 
     /// A flag of ours that was probably meant for the command.

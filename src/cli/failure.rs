@@ -169,7 +169,9 @@ impl From<RequestError> for Failure {
         };
         failure.code = match error {
             RequestError::Closing => "closing",
-            RequestError::Action(InvalidAction::Command(_)) => "command_invalid",
+            RequestError::Action(InvalidAction::Command(_) | InvalidAction::Commands(_)) => {
+                "command_invalid"
+            }
             RequestError::Action(InvalidAction::Script(_)) => "script_invalid",
             RequestError::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
             RequestError::Gate(_) => "gate_invalid",

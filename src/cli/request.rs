@@ -1,6 +1,7 @@
 //! What every verb that does something on VMs has in common: which VMs, within
 //! which bounds, shown how.
 
+use std::io::Write;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -96,6 +97,7 @@ fn carry_out(
         && secrets.is_empty()
         && !reads_stdin
         && !shows_secret();
+    let interleaved = matches!(&action, Action::Commands(list) if list.parallel.get() > 1);
     let overrides = ssh.overrides()?;
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
     let request = orchestrator.select(selection.clone()).action(action);
@@ -106,7 +108,8 @@ fn carry_out(
         schedule: args.fleet.schedule(),
         dry_run: args.dry_run,
         reads_stdin,
-        single,
+        // Lines of commands that run at once must be kept whole.
+        single: single && !interleaved,
         // Files have no exit code of their own to give.
         own_code: single && !moves_files,
         grace,
@@ -198,15 +201,34 @@ fn takes_stdin(action: &Action) -> bool {
     let stdin = match action {
         Action::Command(command) => &command.stdin,
         Action::Script(script) => &script.settings.stdin,
-        Action::Transfer(_) => return false,
+        Action::Commands(_) | Action::Transfer(_) => return false,
     };
     matches!(stdin, Stdin::Inherit)
+}
+
+fn show_action(action: &Action, out: &mut dyn Write) -> Result<(), Failure> {
+    let Action::Commands(list) = action else {
+        return Ok(writeln!(out, "{}", action.display())?);
+    };
+    let commands = list.commands();
+    let way = match (list.shell_session, list.parallel.get()) {
+        (true, _) => "in one shell".to_owned(),
+        (false, 1) => "one after another".to_owned(),
+        (false, several) => format!("{several} at once"),
+    };
+    let fails = if list.keep_going { "goes on after" } else { "stops at" };
+    let noun = if commands.len() == 1 { "command" } else { "commands" };
+    writeln!(out, "{} {noun}, {way}; a VM {fails} a failure", commands.len())?;
+    for (number, command) in (1..).zip(commands) {
+        writeln!(out, "{number:>5}  {}", command.display())?;
+    }
+    Ok(())
 }
 
 fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
     let batches = schedule.ranges(plan.hosts.len());
     print(|out| {
-        writeln!(out, "{}", plan.action.display())?;
+        show_action(&plan.action, out)?;
         for probe in &plan.probes {
             writeln!(out, "probe between batches: {}", probe.action.display())?;
         }

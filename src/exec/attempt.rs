@@ -64,6 +64,28 @@ pub async fn run_into(
     reconnect: &dyn Reconnect,
     cancel: &CancellationToken,
 ) -> Report {
+    let source = Source::open(&command.stdin).await;
+    let fed = Fed { command, source };
+    run_fed(connection, fed, mark, limits, output, reconnect, cancel).await
+}
+
+/// A command, and what it reads whatever it says itself.
+pub(super) struct Fed<'a> {
+    pub(super) command: &'a Command,
+    /// The error is why it cannot be read.
+    pub(super) source: Result<Source, String>,
+}
+
+/// As [`run_into`].
+pub(super) async fn run_fed(
+    connection: &dyn Connection,
+    Fed { command, source }: Fed<'_>,
+    mark: &Mark,
+    limits: Limits,
+    output: Output<'_>,
+    reconnect: &dyn Reconnect,
+    cancel: &CancellationToken,
+) -> Report {
     let started = Instant::now();
     let mut report = Report {
         ending: Ending::TimedOut,
@@ -75,11 +97,7 @@ pub async fn run_into(
         timeout: limits.timeout,
     };
     let valid = command.validate().map_err(|error| error.to_string());
-    let source = match valid {
-        Ok(()) => Source::open(&command.stdin).await,
-        Err(error) => Err(error),
-    };
-    let source = match source {
+    let source = match valid.and(source) {
         Ok(source) => source,
         Err(message) => {
             report.ending =

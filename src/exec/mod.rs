@@ -7,6 +7,7 @@ mod header;
 mod kill;
 mod mark;
 mod refusal;
+mod session;
 mod shell;
 mod stdin;
 mod stopper;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 
 pub use attempt::{run, run_into};
 pub use mark::Mark;
+pub use session::{ShellSession, Taken};
 pub use shell::{Answer, Shell, ShellError};
 pub(crate) use wrapper::sudo_words;
 

@@ -37,6 +37,8 @@ pub(super) enum Source {
     Bytes(Arc<[u8]>),
     File(tokio::fs::File),
     Inherit,
+    /// What comes, until nobody sends any more.
+    Told(mpsc::UnboundedReceiver<Bytes>),
 }
 
 impl Source {
@@ -97,6 +99,13 @@ pub(super) async fn feed(
             }
         }
         Source::File(file) => copy(file, &*input).await?,
+        Source::Told(mut told) => {
+            while let Some(bytes) = told.recv().await {
+                if input.write(bytes).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
         Source::Inherit => copy(tokio::io::stdin(), &*input).await?,
     }
     let _ = input.eof().await;

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use super::{BuildError, Report, RequestError, RunError};
+use crate::event::Event;
+use crate::ids::RunId;
 use crate::nodeset::HostPattern;
 use crate::outcome::HostResult;
-use crate::remote::{Action, Command, Script, Transfer};
+use crate::remote::{Action, Command, CommandList, Script, Transfer};
+use crate::run::{self, Output};
 
 /// An orchestrator whose methods wait.
 ///
@@ -113,6 +116,11 @@ impl On {
         self.action(command)
     }
 
+    /// As [`commands`](super::On::commands).
+    pub fn commands(self, commands: impl Into<CommandList>) -> Request {
+        self.action(commands.into())
+    }
+
     /// Asks for a script.
     pub fn script(self, script: Script) -> Request {
         self.action(script)
@@ -142,11 +150,62 @@ impl Request {
         self
     }
 
+    /// Begins, and gives what follows and stops the run, which goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`start`](super::Request::start).
+    pub fn start(self) -> Result<RunHandle, RequestError> {
+        let _entered = self.runtime.enter();
+        let inner = self.inner.start()?;
+        Ok(RunHandle { runtime: Arc::clone(&self.runtime), inner })
+    }
+
     /// Runs it and waits for the end.
     ///
     /// # Errors
     /// As [`run`](super::Request::run).
     pub fn run(self) -> Result<Report, RequestError> {
         self.runtime.block_on(self.inner.run())
+    }
+}
+
+/// A run in progress; iterating over it gives its events.
+pub struct RunHandle {
+    runtime: Arc<Runtime>,
+    inner: run::RunHandle,
+}
+
+impl RunHandle {
+    /// As [`id`](run::RunHandle::id).
+    pub fn id(&self) -> RunId {
+        self.inner.id()
+    }
+
+    /// As [`is_finished`](run::RunHandle::is_finished).
+    pub fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// As [`cancel`](run::RunHandle::cancel).
+    pub fn cancel(&self) {
+        self.inner.cancel();
+    }
+
+    /// As [`output`](run::RunHandle::output), waiting for each.
+    pub fn output(&mut self) -> impl Iterator<Item = Output> {
+        self.filter_map(Output::of)
+    }
+
+    /// As [`wait`](run::RunHandle::wait).
+    pub fn wait(self) -> Vec<HostResult> {
+        self.runtime.block_on(self.inner.wait())
+    }
+}
+
+impl Iterator for RunHandle {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.runtime.block_on(self.inner.next_event())
     }
 }

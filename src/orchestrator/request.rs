@@ -15,9 +15,10 @@ use crate::ids::{RunId, VmId};
 use crate::inventory::{Inventory, SelectError};
 use crate::nodeset::{HostPattern, NodeSet, ResolveError, Selection};
 use crate::outcome::{HostResult, Status};
-use crate::plan::{Asker, Plan, Target};
+use crate::plan::{Asker, Plan, PlannedHost, Target};
 use crate::remote::{
-    Action, Command, Direction, OutputDir, Script, ScriptSource, Spool, Stdin, Transfer,
+    Action, Command, CommandList, Direction, OutputDir, Script, ScriptSource, Spool, Stdin,
+    Transfer,
 };
 use crate::retry::RetryPolicy;
 use crate::run::{Gate, Options, OutputFiles, Rollout, RunHandle};
@@ -61,6 +62,13 @@ impl On {
     /// Asks for a command.
     pub fn command(self, command: Command) -> Request {
         self.action(command)
+    }
+
+    /// Asks for several commands on one connection to each host, each with its
+    /// own result. Commands alone stop a host at the first that is no success;
+    /// a [`CommandList`] has what else can be said.
+    pub fn commands(self, commands: impl Into<CommandList>) -> Request {
+        self.action(commands.into())
     }
 
     /// Asks for a script.
@@ -282,7 +290,7 @@ impl Request {
     fn prepared(&self) -> Result<Action, RequestError> {
         let mut action = self.action.clone();
         match &mut action {
-            Action::Command(_) => {}
+            Action::Command(_) | Action::Commands(_) => {}
             Action::Script(script) => {
                 if let ScriptSource::File(path) = &script.source {
                     let path = path.clone();
@@ -376,25 +384,32 @@ fn check_readable(path: &OsStr, recursive: bool) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
+fn check_stdin(stdin: &Stdin, hosts: usize) -> Result<(), RequestError> {
+    match stdin {
+        Stdin::File(path) => {
+            let unreadable = |source| RequestError::Stdin { path: path.clone(), source };
+            let file = File::open(path).map_err(unreadable)?;
+            match file.metadata().map_err(unreadable)?.is_dir() {
+                true => Err(unreadable(io::ErrorKind::IsADirectory.into())),
+                false => Ok(()),
+            }
+        }
+        Stdin::Inherit if hosts > 1 => Err(RequestError::StdinShared(hosts)),
+        _ => Ok(()),
+    }
+}
+
 impl Request {
     /// A command must not run on half of its input, let alone on none.
     fn check_stdin(&self, hosts: usize) -> Result<(), RequestError> {
-        let stdin = match &self.action {
-            Action::Command(command) => &command.stdin,
-            Action::Script(script) => &script.settings.stdin,
-            Action::Transfer(_) => return Ok(()),
-        };
-        match stdin {
-            Stdin::File(path) => {
-                let unreadable = |source| RequestError::Stdin { path: path.clone(), source };
-                let file = File::open(path).map_err(unreadable)?;
-                match file.metadata().map_err(unreadable)?.is_dir() {
-                    true => Err(unreadable(io::ErrorKind::IsADirectory.into())),
-                    false => Ok(()),
-                }
+        match &self.action {
+            Action::Command(command) => check_stdin(&command.stdin, hosts),
+            Action::Commands(list) => {
+                let mut commands = list.commands().iter();
+                commands.try_for_each(|command| check_stdin(&command.stdin, hosts))
             }
-            Stdin::Inherit if hosts > 1 => Err(RequestError::StdinShared(hosts)),
-            _ => Ok(()),
+            Action::Script(script) => check_stdin(&script.settings.stdin, hosts),
+            Action::Transfer(_) => Ok(()),
         }
     }
 
@@ -413,7 +428,13 @@ impl Request {
         }
         for dir in [&stdout, &stderr].into_iter().flatten() {
             let unusable = |source| RequestError::OutputDir { path: dir.path().into(), source };
-            plan.hosts.iter().try_for_each(|host| dir.clear(&host.vm)).map_err(unusable)?;
+            let clear = |host: &PlannedHost| match &plan.action {
+                Action::Commands(list) => {
+                    (0..list.commands().len()).try_for_each(|nth| dir.clear(&host.vm, Some(nth)))
+                }
+                _ => dir.clear(&host.vm, None),
+            };
+            plan.hosts.iter().try_for_each(clear).map_err(unusable)?;
         }
         Ok(OutputFiles { stdout, stderr, max: self.output_max as u64 })
     }

@@ -1,12 +1,17 @@
 //! What is done on a host.
 
-use super::{Command, InvalidCommand, InvalidScript, InvalidTransfer, RunAs, Script, Transfer};
+use super::{
+    Command, CommandList, InvalidCommand, InvalidCommandList, InvalidScript, InvalidTransfer,
+    RunAs, Script, Transfer,
+};
 
 /// One thing to be done on a host.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// A command is run.
     Command(Command),
+    /// Several commands are run, each with its own result.
+    Commands(CommandList),
     /// A script is run.
     Script(Script),
     /// Files are moved.
@@ -19,6 +24,9 @@ pub enum InvalidAction {
     /// As a command.
     #[error(transparent)]
     Command(#[from] InvalidCommand),
+    /// As a list of commands.
+    #[error(transparent)]
+    Commands(#[from] InvalidCommandList),
     /// As a script.
     #[error(transparent)]
     Script(#[from] InvalidScript),
@@ -35,6 +43,7 @@ impl Action {
     pub fn validate(&self) -> Result<(), InvalidAction> {
         match self {
             Self::Command(command) => command.validate()?,
+            Self::Commands(list) => list.validate()?,
             Self::Script(script) => script.validate()?,
             Self::Transfer(transfer) => transfer.validate()?,
         }
@@ -45,15 +54,18 @@ impl Action {
     pub fn display(&self) -> String {
         match self {
             Self::Command(command) => command.display(),
+            Self::Commands(list) => list.display(),
             Self::Script(script) => script.display(),
             Self::Transfer(transfer) => transfer.display(),
         }
     }
 
-    /// The user whom it is done as, if not the one who logs in.
+    /// The user whom it is done as, if not the one who logs in. Of several
+    /// commands it is the first one's.
     pub fn run_as(&self) -> Option<&RunAs> {
         match self {
             Self::Command(command) => command.run_as.as_ref(),
+            Self::Commands(list) => list.commands.first().and_then(|first| first.run_as.as_ref()),
             Self::Script(script) => script.settings.run_as.as_ref(),
             Self::Transfer(transfer) => transfer.run_as.as_ref(),
         }
@@ -64,6 +76,7 @@ impl Action {
     pub fn idempotent(&self) -> bool {
         match self {
             Self::Command(command) => command.idempotent,
+            Self::Commands(list) => list.commands.iter().all(|command| command.idempotent),
             Self::Script(script) => script.settings.idempotent,
             Self::Transfer(_) => true,
         }
@@ -73,6 +86,12 @@ impl Action {
 impl From<Command> for Action {
     fn from(command: Command) -> Self {
         Self::Command(command)
+    }
+}
+
+impl From<CommandList> for Action {
+    fn from(list: CommandList) -> Self {
+        Self::Commands(list)
     }
 }
 

@@ -95,6 +95,12 @@ impl Secret {
         Self(Arc::new(value.into()))
     }
 
+    /// Whether it is the same secret.
+    fn is(&self, other: &Self) -> bool {
+        use secrecy::ExposeSecret;
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+
     /// A copy of what is kept from being printed.
     #[cfg(feature = "cli")]
     pub(crate) fn reveal(&self) -> SecretString {
@@ -206,6 +212,36 @@ impl Command {
             idempotent: false,
             allow_interactive: false,
         }
+    }
+
+    /// Another shell string with the same settings.
+    pub(crate) fn with_text(&self, text: &OsStr) -> Self {
+        Self { program: Program::Shell(text.into()), ..self.clone() }
+    }
+
+    /// Whether everything that a process has around it is the same.
+    pub(super) fn is_surrounded_as(&self, other: &Self) -> bool {
+        let secrets =
+            |one: &(EnvName, Secret), two: &(EnvName, Secret)| one.0 == two.0 && one.1.is(&two.1);
+        let users = match (&self.run_as, &other.run_as) {
+            (None, None) => true,
+            (Some(one), Some(two)) => {
+                one.user == two.user
+                    && match (&one.password, &two.password) {
+                        (SudoPassword::NotNeeded, SudoPassword::NotNeeded) => true,
+                        (SudoPassword::Given(one), SudoPassword::Given(two)) => one.is(two),
+                        _ => false,
+                    }
+            }
+            _ => false,
+        };
+        users
+            && self.cwd == other.cwd
+            && self.env == other.env
+            && self.secret_env.len() == other.secret_env.len()
+            && self.secret_env.iter().zip(&other.secret_env).all(|(one, two)| secrets(one, two))
+            && (self.clean_env, &self.shell) == (other.clean_env, &other.shell)
+            && self.on_disconnect == other.on_disconnect
     }
 
     /// Adds an argument. On a shell string it becomes a further, quoted word.

@@ -3,6 +3,7 @@
 mod action;
 mod capture;
 mod command;
+mod commands;
 mod script;
 mod transfer;
 
@@ -13,6 +14,9 @@ pub use capture::{
 };
 pub use command::{
     Command, EnvName, InvalidCommand, OnDisconnect, Program, RunAs, Secret, Stdin, SudoPassword,
+};
+pub use commands::{
+    COMMANDS_MAX, COMMANDS_TEXT_MAX, CommandList, InvalidCommandList, read_commands,
 };
 pub use script::{InvalidScript, SCRIPT_MAX, Script, ScriptSource, read_script};
 pub use transfer::{Direction, InvalidTransfer, Transfer};

@@ -8,7 +8,12 @@ use crate::remote::Cut;
 /// A line for each stream, and for each file of output, that is cut.
 pub(super) fn cuts(result: &HostResult) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, stream) in [("stdout", &result.stdout), ("stderr", &result.stderr)] {
+    let own = [("stdout".to_owned(), &result.stdout), ("stderr".to_owned(), &result.stderr)];
+    let commands = result.commands.iter().zip(1..).flat_map(|(command, number)| {
+        let name = |stream| format!("{stream} of command {number}");
+        [(name("stdout"), &command.stdout), (name("stderr"), &command.stderr)]
+    });
+    for (name, stream) in own.into_iter().chain(commands) {
         if let Some(cut) = stream.cut() {
             let (left_out, all) = (size(stream.len() - stream.kept()), size(stream.len()));
             lines.push(format!("{name} is cut: {left_out} of {all} left out; {}", why(cut)));

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use similar::{ChangeTag, TextDiff};
 
+use super::commands;
 use super::escape::escape;
 use super::measure::size;
 use super::style::Style;
+use crate::outcome::HostResult;
 use crate::remote::Captured;
 
 /// How long two outputs are compared before the result may be longer than it
@@ -22,16 +24,19 @@ const LINES_MAX: usize = 20_000;
 /// Stands for the line end that a last line does not have, as `diff` has it.
 const NO_LINE_END: &str = "\\ No newline at end of file";
 
-/// A unified difference from the one output to the other, each with its name;
+/// A unified difference from the one host's output to the other's, each with its name;
 /// in colour where the style has any. Of what is too large to be compared, sizes
 /// and digests are told. When it is `until`, nobody looks for the shortest
 /// difference any more.
 pub(crate) fn difference(
     style: &Style,
-    (old_name, old): (&str, &Captured),
-    (new_name, new): (&str, &Captured),
+    (old_name, old): (&str, &HostResult),
+    (new_name, new): (&str, &HostResult),
     until: Instant,
 ) -> String {
+    // One byte more is too large to be compared.
+    let max = SIZE_MAX as usize + 1;
+    let (old, new) = (&commands::joined(old, max), &commands::joined(new, max));
     if old.sha256() == new.sha256() {
         return "the output is the same\n".into();
     }
@@ -91,12 +96,16 @@ fn lines(output: &Captured, raw: bool) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::captured;
+    use super::super::fixture::{captured, exited};
     use super::super::style::Palette;
     use super::*;
 
+    fn wrote(stdout: &[u8], cap: usize) -> HostResult {
+        HostResult { stdout: captured(stdout, cap), ..exited("vm01", 0, b"", b"") }
+    }
+
     fn between(style: &Style, old: &[u8], new: &[u8]) -> String {
-        let (old, new) = (captured(old, 4 << 20), captured(new, 4 << 20));
+        let (old, new) = (wrote(old, 4 << 20), wrote(new, 4 << 20));
         let until = Instant::now() + Duration::from_secs(60);
         difference(style, ("vm[01-03]", &old), ("vm04", &new), until)
     }
@@ -125,7 +134,7 @@ mod tests {
     fn what_is_the_same_and_what_is_not_known() {
         assert_eq!(between(&Style::default(), b"a\n", b"a\n"), "the output is the same\n");
         let until = Instant::now();
-        let (old, new) = (captured(b"aaaa1bbbb", 8), captured(b"aaaa2bbbb", 8));
+        let (old, new) = (wrote(b"aaaa1bbbb", 8), wrote(b"aaaa2bbbb", 8));
         let shown = difference(&Style::default(), ("x", &old), ("y", &new), until);
         assert_eq!(shown, "the output differs where it was not kept\n");
     }
@@ -159,7 +168,7 @@ mod tests {
     fn a_comparison_out_of_time_is_still_right() {
         let text = |word| (0..LINES_MAX / 2).map(|n| format!("{word}{n}\n")).collect::<String>();
         let (old, new) =
-            (captured(text("a").as_bytes(), 1 << 20), captured(text("b").as_bytes(), 1 << 20));
+            (wrote(text("a").as_bytes(), 1 << 20), wrote(text("b").as_bytes(), 1 << 20));
         let shown = difference(&Style::default(), ("x", &old), ("y", &new), Instant::now());
         let count = |sign: char| shown.lines().filter(|line| line.starts_with(sign)).count();
         assert_eq!((count('-'), count('+')), (LINES_MAX / 2 + 1, LINES_MAX / 2 + 1));

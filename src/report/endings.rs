@@ -4,6 +4,7 @@ use std::io;
 
 use jiff::Timestamp;
 
+use super::commands;
 use super::explain::explain;
 use super::style::Style;
 use super::summary::{counts, next_line, summarise};
@@ -34,6 +35,9 @@ impl View for Endings {
             EventKind::BatchFinished { index, of, hosts, summary } if !self.style.quiet => {
                 let (hosts, counts) = (fold(hosts), counts(summary, self.style.err));
                 show(to.err, format!("batch {index}/{of} {hosts}: {counts}\n"))
+            }
+            EventKind::CommandFinished { vm, index, of, result } => {
+                show(to.err, commands::failed(vm, (*index, *of), result, &self.style))
             }
             EventKind::HostFinished(result) => show(to.err, explain(result, &self.style)),
             EventKind::RunFinished { stopped: Some(stopped), .. }

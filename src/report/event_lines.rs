@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use super::cuts::cuts;
-use super::json::{Counts, Host, VERSION, moment, text, write_line};
+use super::json::{Command, Counts, Host, VERSION, moment, text, write_line};
 use super::{Streams, View, show};
 use crate::event::{Event, EventKind, Progress, Stopped};
 use crate::ids::{RunId, VmId};
@@ -52,12 +52,20 @@ enum Body<'a> {
         hosts: &'a [VmId],
         summary: Counts,
     },
+    CommandFinished {
+        index: usize,
+        of: usize,
+        #[serde(flatten)]
+        result: Box<Command<'a>>,
+    },
     HostFinished(Box<Host<'a>>),
     HostStarted {
         vm_id: &'a VmId,
     },
     Output {
         vm_id: &'a VmId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<usize>,
         stream: &'static str,
         #[serde(flatten)]
         data: Data,
@@ -94,11 +102,15 @@ impl<'a> Line<'a> {
                 let summary = Counts(summary.clone());
                 ("batch_finished", Body::BatchFinished { index: *index, of: *of, hosts, summary })
             }
+            EventKind::CommandFinished { vm, index, of, result } => {
+                let result = Box::new(Command::new(vm, result));
+                ("command_finished", Body::CommandFinished { index: *index, of: *of, result })
+            }
             EventKind::HostFinished(result) => {
                 ("host_finished", Body::HostFinished(Box::new(Host::new(result))))
             }
             EventKind::HostStarted { vm } => ("host_started", Body::HostStarted { vm_id: vm }),
-            EventKind::Output { vm, stream, bytes } => {
+            EventKind::Output { vm, index, stream, bytes } => {
                 let data = match text(bytes.to_vec()) {
                     (data, None) => Data::Text { data },
                     (_, Some(data_base64)) => Data::Bytes { data_base64 },
@@ -107,7 +119,7 @@ impl<'a> Line<'a> {
                     Stream::Stderr => "stderr",
                     Stream::Stdout => "stdout",
                 };
-                ("output", Body::Output { vm_id: vm, stream, data })
+                ("output", Body::Output { vm_id: vm, index: *index, stream, data })
             }
             EventKind::Progress { vm, progress } => {
                 ("progress", Body::Progress { vm_id: vm, progress: *progress })

@@ -1,5 +1,6 @@
 //! What went wrong on one host, in a line or two.
 
+use super::commands;
 use super::cuts::cuts;
 use super::escape::one_line;
 use super::files;
@@ -13,8 +14,8 @@ pub fn explain(result: &HostResult, style: &Style) -> String {
     let vm = format!("{}{}{}", style.err.bad, result.vm, style.err.off);
     let mut lines = String::new();
     let failed_files = files::failures(result);
-    if let Some(cause) = cause(result).filter(|_| failed_files.is_empty() || !is_of_a_file(result))
-    {
+    let told = !failed_files.is_empty() && is_of_a_file(result) || commands::explained(result);
+    if let Some(cause) = cause(result).filter(|_| !told) {
         // "vm03: connection refused", but "vm03 timed out: TERM, …".
         lines += &match fate(result, style) {
             Some(fate) => format!("{vm} {cause}{fate}\n"),
@@ -25,8 +26,11 @@ pub fn explain(result: &HostResult, style: &Style) -> String {
         lines += &format!("{vm}: {file}\n");
     }
     let hint = result.failure.as_ref().and_then(|failure| failure.hint.as_deref());
-    if let Some(hint) = hint.filter(|_| !style.quiet) {
+    if let Some(hint) = hint.filter(|_| !style.quiet && !commands::explained(result)) {
         lines += &format!("  hint: {}\n", one_line(hint));
+    }
+    if let Some(left) = commands::left(result) {
+        lines += &format!("{vm}: {left}\n");
     }
     if let Some(why) = result.output_incomplete {
         lines += &format!("{vm}: the output may be incomplete: {why}\n");
@@ -51,7 +55,7 @@ fn is_of_a_file(result: &HostResult) -> bool {
     })
 }
 
-fn cause(result: &HostResult) -> Option<String> {
+pub(super) fn cause(result: &HostResult) -> Option<String> {
     if let Some(failure) = &result.failure {
         let message = one_line(&failure.message);
         // That the command itself failed needs no phase.
@@ -72,7 +76,7 @@ fn cause(result: &HostResult) -> Option<String> {
 }
 
 /// What became of the processes, if they had to be ended or should have been.
-fn fate(result: &HostResult, style: &Style) -> Option<String> {
+pub(super) fn fate(result: &HostResult, style: &Style) -> Option<String> {
     let stopped = matches!(result.status, Status::Cancelled | Status::Killed | Status::Timeout);
     let only_files = result.transfer.is_some() && result.script_sha256.is_none();
     if !stopped || only_files {

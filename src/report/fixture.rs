@@ -9,7 +9,8 @@ use super::{Streams, View};
 use crate::event::{Chunk, Event, EventKind, StopReason, Stopped};
 use crate::ids::{RunId, VmId};
 use crate::outcome::{
-    Effect, Failure, FileOutcome, HostResult, Phase, Status, Timing, Transferred, VerifiedBy,
+    CommandResult, Effect, Failure, FileOutcome, HostResult, Phase, Status, Timing, Transferred,
+    VerifiedBy,
 };
 use crate::remote::Stream;
 use crate::remote::{Capture, Captured, ExitStatus};
@@ -49,6 +50,16 @@ pub(super) fn exited(id: &str, code: u32, stdout: &[u8], stderr: &[u8]) -> HostR
         elapsed: Duration::from_millis(41),
         ..result(id, status)
     }
+}
+
+/// Several commands, each with its exit code and what it wrote to stdout.
+pub(super) fn commands(id: &str, each: &[(&str, u32, &str)]) -> HostResult {
+    let of = |&(command, code, stdout): &(&str, u32, &str)| {
+        CommandResult::of(command.into(), exited(id, code, stdout.as_bytes(), b""))
+    };
+    let mut host = HostResult { command: "commands".into(), ..exited(id, 0, b"", b"") };
+    host.conclude(each.iter().map(of).collect());
+    host
 }
 
 /// A file that is in place.
@@ -91,7 +102,7 @@ pub(super) fn failure(code: &'static str, phase: Phase, message: &str) -> Failur
 
 pub(super) fn output(id: &str, stream: Stream, bytes: &[u8]) -> EventKind {
     let bytes = Chunk::new(Bytes::copy_from_slice(bytes), None);
-    EventKind::Output { vm: vm(id), stream, bytes }
+    EventKind::Output { vm: vm(id), index: None, stream, bytes }
 }
 
 pub(super) fn started(ids: &[&str]) -> EventKind {

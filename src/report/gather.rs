@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use super::commands;
 use super::difference::difference;
 use super::endings::Endings;
 use super::escape::Escaper;
@@ -50,7 +51,7 @@ impl Gathered {
         let mut lines = Lines::default();
         let mut text = Vec::new();
         let label = self.labels.label(&result.vm, Stream::Stderr);
-        result.stderr.pieces(|piece| {
+        commands::stderr(result, |piece| {
             lines.push(piece, |line| self.labels.line(&label, line, &mut text));
             show(to.err, std::mem::take(&mut text))
         })?;
@@ -82,8 +83,9 @@ impl Gathered {
         for group in groups {
             match (majority.first(), group.first()) {
                 (Some(most), Some(other)) if !is_silent(&majority) && !is_silent(&group) => {
-                    let other = (&*fold(&ids(&group)), &other.stdout);
-                    let differs = difference(style, (&names, &most.stdout), other, until);
+                    let other_names = fold(&ids(&group));
+                    let (most, other) = ((&*names, *most), (&*other_names, *other));
+                    let differs = difference(style, most, other, until);
                     show(to.out, [self.header(&group), differs.into_bytes()].concat())?;
                 }
                 _ => self.block(&group, to.out)?,
@@ -97,11 +99,11 @@ impl Gathered {
         let mut out = Ended { out: io::BufWriter::new(out), last: None };
         out.out.write_all(&self.header(group))?;
         if self.labels.style.raw {
-            first.stdout.pieces(|piece| out.write_all(piece))?;
+            commands::stdout(first, |piece| out.write_all(piece))?;
         } else {
             let mut escaper = Escaper::default();
             let mut shown = String::new();
-            first.stdout.pieces(|piece| {
+            commands::stdout(first, |piece| {
                 shown.clear();
                 escaper.push(piece, &mut shown);
                 out.write_all(shown.as_bytes())
@@ -180,7 +182,7 @@ fn ids(group: &[&HostResult]) -> Vec<VmId> {
 }
 
 fn is_silent(group: &[&HostResult]) -> bool {
-    group.iter().all(|result| result.stdout.is_empty())
+    !group.iter().any(|result| commands::wrote(result))
 }
 
 /// Hosts that wrote something or have files, by that and how they ended, in
@@ -192,10 +194,10 @@ fn groups(results: &[HostResult], silent: bool, quiet: bool) -> Vec<Vec<&HostRes
     for result in results {
         let files = files::in_place(result, false).filter(|_| !quiet);
         let told = silent && result.exit.is_some();
-        if result.stdout.is_empty() && files.is_none() && !told {
+        if !commands::wrote(result) && files.is_none() && !told {
             continue;
         }
-        let key = (result.stdout.sha256().to_owned(), files, ending(result));
+        let key = (commands::digest(result), files, ending(result));
         let at = *place.entry(key).or_insert(groups.len());
         match groups.get_mut(at) {
             Some(group) => group.push(result),

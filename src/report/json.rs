@@ -1,5 +1,6 @@
 //! The parts that the JSON document and the JSON events share.
 
+mod commands;
 mod files;
 mod streamed;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+pub(super) use self::commands::Command;
 use self::files::Files;
 use self::streamed::{Base64, Text};
 use super::escape::is_hidden;
@@ -89,6 +91,8 @@ pub(super) struct Host<'a> {
     ssh: Option<Ssh<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     script_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<Command<'a>>,
     #[serde(flatten)]
     transfer: Option<Files<'a>>,
 }
@@ -141,6 +145,7 @@ impl<'a> Host<'a> {
             ms: Milliseconds::new(result.timing),
             ssh: result.ssh.as_ref().map(Ssh::new),
             script_sha256: result.script_sha256.as_deref(),
+            commands: result.commands.iter().map(|it| Command::new(&result.vm, it)).collect(),
             transfer: result.transfer.as_ref().map(Files::new),
         }
     }

@@ -18,7 +18,8 @@ use crate::remote::Stream;
 #[derive(Debug)]
 pub struct Labelled {
     labels: Labels,
-    lines: HashMap<(VmId, Stream), Lines>,
+    /// By the host, which of its commands it is, and the stream.
+    lines: HashMap<(VmId, Option<usize>, Stream), Lines>,
     endings: Endings,
 }
 
@@ -32,9 +33,9 @@ impl Labelled {
         }
     }
 
-    fn end(&mut self, vm: &VmId, to: &mut Streams<'_>) -> io::Result<()> {
+    fn end(&mut self, vm: &VmId, index: Option<usize>, to: &mut Streams<'_>) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if let Some(mut lines) = self.lines.remove(&(vm.clone(), stream)) {
+            if let Some(mut lines) = self.lines.remove(&(vm.clone(), index, stream)) {
                 let mut text = Vec::new();
                 let label = self.labels.label(vm, stream);
                 lines.finish(|line| self.labels.line(&label, line, &mut text));
@@ -57,12 +58,13 @@ impl Labelled {
 impl View for Labelled {
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()> {
         match &event.kind {
+            EventKind::CommandFinished { vm, index, .. } => self.end(vm, Some(*index), to)?,
             EventKind::HostFinished(result) => {
-                self.end(&result.vm, to)?;
+                self.end(&result.vm, None, to)?;
                 self.files(result, to)?;
             }
-            EventKind::Output { vm, stream, bytes } => {
-                let lines = self.lines.entry((vm.clone(), *stream)).or_default();
+            EventKind::Output { vm, index, stream, bytes } => {
+                let lines = self.lines.entry((vm.clone(), *index, *stream)).or_default();
                 let label = self.labels.label(vm, *stream);
                 let mut text = Vec::with_capacity(bytes.len() * 2);
                 lines.push(bytes, |line| self.labels.line(&label, line, &mut text));

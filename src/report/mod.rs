@@ -11,6 +11,7 @@ pub mod exit;
 mod cuts;
 
 // For people.
+pub(crate) mod commands;
 mod difference;
 mod endings;
 mod escape;

@@ -41,6 +41,7 @@ pub fn schema() -> Value {
             "stopped": stopped(),
             "document": document(),
             "host": host(),
+            "command": command(),
             "file": files::file(),
             "totals": files::totals(),
             "skipped": files::skipped(),
@@ -85,7 +86,8 @@ fn stopped() -> Value {
     })
 }
 
-fn host() -> Value {
+/// The result of one of several commands, and what a host's result has of it.
+fn command() -> Value {
     let bytes = |stream: &str| base64(&format!("The kept bytes of {stream}, where not UTF-8."));
     let file = |stream: &str| {
         let description =
@@ -94,12 +96,12 @@ fn host() -> Value {
     };
     let whole =
         |stream: &str| digest(&format!("Of the whole {stream}, where not all of it was kept."));
-    let mut host = json!({
+    json!({
         "type": "object",
         "required": [
             "vm_id", "command", "stdout", "stderr", "exit_code", "success", "execution_time",
             "timestamp", "status", "signal", "attempts", "error", "stdout_bytes", "stderr_bytes",
-            "truncated", "kill", "output_incomplete", "ms", "ssh",
+            "truncated", "kill", "output_incomplete",
         ],
         "properties": {
             "vm_id": {"$ref": "#/$defs/vm_id"},
@@ -143,41 +145,56 @@ fn host() -> Value {
                 "description": "Why output may be missing although the command ended.",
                 "type": ["string", "null"],
             },
-            "ms": {
-                "description": "How long the parts of the last attempt took, in milliseconds.",
-                "type": "object",
-                "required": ["connect", "auth", "run"],
-                "properties": {
-                    "connect": {"$ref": "#/$defs/count"},
-                    "auth": {"$ref": "#/$defs/count"},
-                    "run": {"$ref": "#/$defs/count"},
-                },
-            },
-            "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},
-            "script_sha256": digest("Of the script that was run, where it is known."),
-            "files": {
-                "description": "Of a transfer: each file that was to be moved.",
-                "type": "array",
-                "items": {"$ref": "#/$defs/file"},
-            },
-            "totals": {"$ref": "#/$defs/totals"},
-            "skipped": {
-                "description": "What was left out although it was asked for.",
-                "type": "array",
-                "items": {"$ref": "#/$defs/skipped"},
+        },
+    })
+}
+
+fn host() -> Value {
+    let mut host = command();
+    if let Some(required) = host["required"].as_array_mut() {
+        required.extend([json!("ms"), json!("ssh")]);
+    }
+    host["dependentRequired"] = json!({
+        "path": ["local", "bytes", "unchanged", "files"],
+        "files": ["totals"],
+        "totals": ["files"],
+        "skipped": ["files"],
+    });
+    let more = json!({
+        "ms": {
+            "description": "How long the parts of the last attempt took, in milliseconds.",
+            "type": "object",
+            "required": ["connect", "auth", "run"],
+            "properties": {
+                "connect": {"$ref": "#/$defs/count"},
+                "auth": {"$ref": "#/$defs/count"},
+                "run": {"$ref": "#/$defs/count"},
             },
         },
-        "dependentRequired": {
-            "path": ["local", "bytes", "unchanged", "files"],
-            "files": ["totals"],
-            "totals": ["files"],
-            "skipped": ["files"],
+        "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},
+        "script_sha256": digest("Of the script that was run, where it is known."),
+        "commands": {
+            "description": "Of several commands: what became of each, in their order.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/command"},
+        },
+        "files": {
+            "description": "Of a transfer: each file that was to be moved.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/file"},
+        },
+        "totals": {"$ref": "#/$defs/totals"},
+        "skipped": {
+            "description": "What was left out although it was asked for.",
+            "type": "array",
+            "items": {"$ref": "#/$defs/skipped"},
         },
     });
     // A single file stands in the result itself too.
-    if let (Some(host), Value::Object(file)) = (host["properties"].as_object_mut(), files::fields())
-    {
-        host.extend(file);
+    if let Some(fields) = host["properties"].as_object_mut() {
+        for more in [more, files::fields()] {
+            fields.extend(more.as_object().cloned().unwrap_or_default());
+        }
     }
     host
 }
@@ -249,6 +266,17 @@ fn event() -> Value {
         body
     };
     let vm_id = json!({"$ref": "#/$defs/vm_id"});
+    let index = json!({
+        "description": "Which of several commands, from 0.",
+        "type": "integer",
+        "minimum": 0,
+    });
+    let mut command = command();
+    if let Some(required) = command["required"].as_array_mut() {
+        required.extend([json!("index"), json!("of")]);
+    }
+    command["properties"]["index"] = index.clone();
+    command["properties"]["of"] = json!({"type": "integer", "minimum": 1});
     json!({
         "type": "object",
         "required": ["v", "type", "seq", "ts", "run"],
@@ -282,6 +310,7 @@ fn event() -> Value {
                 "required": ["vm_id", "stream"],
                 "properties": {
                     "vm_id": vm_id,
+                    "index": index,
                     "stream": {"enum": ["stdout", "stderr"]},
                     "data": {"type": "string"},
                     "data_base64": base64("The bytes, where they are not UTF-8 by themselves."),
@@ -299,6 +328,7 @@ fn event() -> Value {
                     "files_total": {"$ref": "#/$defs/count"},
                 },
             })),
+            kind("command_finished", command),
             kind("host_finished", json!({"$ref": "#/$defs/host"})),
             kind("batch_finished", json!({
                 "description": "Told only of runs in batches.",

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::commands;
 use super::endings::Endings;
 use super::escape::Escaper;
 use super::explain::explain;
@@ -60,8 +61,15 @@ impl Single {
         if let Some(line) = files::in_place(result, true).filter(|_| !self.endings.style.quiet) {
             show(to.out, format!("{}: {line}\n", result.vm))?;
         }
-        let says_more = !explain(result, &self.endings.style).is_empty();
-        if says_more && self.unended { show(to.err, "\n") } else { Ok(()) }
+        self.make_room(!explain(result, &self.endings.style).is_empty(), to)
+    }
+
+    /// Begins a line, if one of ours is to follow.
+    fn make_room(&mut self, says_more: bool, to: &mut Streams<'_>) -> io::Result<()> {
+        if !says_more || !std::mem::take(&mut self.unended) {
+            return Ok(());
+        }
+        show(to.err, "\n")
     }
 }
 
@@ -69,6 +77,10 @@ impl View for Single {
     fn event(&mut self, event: &Event, to: &mut Streams<'_>) -> io::Result<()> {
         match &event.kind {
             EventKind::Output { stream, bytes, .. } => self.output(*stream, bytes, to)?,
+            EventKind::CommandFinished { vm, index, of, result } => {
+                let told = commands::failed(vm, (*index, *of), result, &self.endings.style);
+                self.make_room(!told.is_empty(), to)?;
+            }
             EventKind::HostFinished(result) => self.end(result, to)?,
             _ => {}
         }

@@ -56,7 +56,7 @@ impl Standing {
                 let working = Working { since: event.at, last, progress: None };
                 self.working.insert(vm.clone(), working);
             }
-            EventKind::Output { vm, stream, bytes } => {
+            EventKind::Output { vm, stream, bytes, .. } => {
                 if let Some(working) = self.working.get_mut(vm) {
                     working.last.note(*stream, bytes);
                 }

@@ -17,6 +17,7 @@ use crate::event::{EventKind, StopReason};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, tally};
 use crate::plan::Plan;
+use crate::remote::{Action, Command};
 
 /// Owns the state of a run.
 pub(super) struct Dispatch {
@@ -33,6 +34,7 @@ pub(super) struct Dispatch {
 struct Lane {
     plan: Arc<Plan>,
     command: String,
+    commands: Arc<[Arc<str>]>,
     emitter: Emitter,
     files: OutputFiles,
 }
@@ -48,7 +50,14 @@ impl Dispatch {
         let results = plan.hosts.iter().map(|_| None).collect();
         let command = engine.recorder.redact(&plan.action.display());
         let files = options.files.clone();
-        let lane = Lane { plan: Arc::new(plan), command, emitter, files };
+        let commands = match &plan.action {
+            Action::Commands(list) => {
+                let texts = list.commands().iter().map(Command::display);
+                texts.map(|text| engine.recorder.redact(&text).into()).collect()
+            }
+            _ => Arc::default(),
+        };
+        let lane = Lane { plan: Arc::new(plan), command, commands, emitter, files };
         Self { engine, options, halt, lane, results, failed: 0 }
     }
 
@@ -195,7 +204,7 @@ impl Dispatch {
         let command = self.engine.recorder.redact(&plan.action.display());
         let (emitter, _) = handle::channel(plan.run, None);
         let files = OutputFiles::default();
-        let lane = Lane { plan: Arc::new(plan), command, emitter, files };
+        let lane = Lane { plan: Arc::new(plan), command, commands: Arc::default(), emitter, files };
         let mut results = Vec::new();
         self.work(&lane, batch.clone(), |_, _, result| results.push(result)).await;
         results.sort_by(|one, other| one.vm.cmp(&other.vm));
@@ -215,6 +224,7 @@ impl Dispatch {
             cancel: self.halt.token().clone(),
             halt: self.halt.clone(),
             command: lane.command.clone(),
+            commands: Arc::clone(&lane.commands),
         }
     }
 

@@ -47,9 +47,10 @@ impl Gate {
         };
         let why = match self {
             Self::Match(regex) => {
-                let found = |result: &HostResult| matches(regex, &result.stdout);
+                let found =
+                    |result: &HostResult| result.stdouts().any(|stdout| matches(regex, stdout));
                 let hosts = without(&found)?;
-                let cut = batch.iter().filter(|result| result.stdout.truncated());
+                let cut = batch.iter().filter(|result| result.stdouts().any(Captured::truncated));
                 let cut: NodeSet =
                     cut.filter(|result| !found(result)).map(|result| result.vm.clone()).collect();
                 let cut = (!cut.is_empty())
@@ -66,9 +67,11 @@ impl Gate {
                         "gate {self}: no host succeeded that others could be compared with"
                     ));
                 };
-                let same = |result: &HostResult| {
-                    !result.success() || result.stdout.sha256() == accepted.stdout.sha256()
+                let digests = |result: &HostResult| {
+                    result.stdouts().map(|stdout| stdout.sha256().to_owned()).collect::<Vec<_>>()
                 };
+                let expected = digests(accepted);
+                let same = |result: &HostResult| !result.success() || digests(result) == expected;
                 without(&same)
                     .map(|hosts| format!("the output of {hosts} differs from {}'s", accepted.vm))?
             }

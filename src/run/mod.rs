@@ -5,6 +5,7 @@
 //! a host before the audit log has its attempt on disk, and no host is
 //! finished before its result is.
 
+mod commands;
 mod dispatch;
 mod gate;
 mod halt;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use gate::{Gate, InvalidGate};
-pub use handle::RunHandle;
+pub use handle::{Output, OutputStream, RunHandle};
 pub use record::Recorder;
 pub(crate) use record::{audit_failure, tell};
 pub use schedule::{InvalidShare, Schedule, Share};

@@ -1,6 +1,7 @@
 //! Making facts durable: an attempt before it is made, a result before it is
 //! told.
 
+mod commands;
 mod files;
 
 use std::ffi::OsStr;
@@ -33,6 +34,8 @@ pub(super) struct Op {
     number: u32,
 }
 
+pub(super) use commands::Nth;
+
 impl Recorder {
     /// A recorder; without a log it records nothing.
     pub fn new(log: Option<AuditLog>, redactor: Arc<Redactor>, os_user: Option<String>) -> Self {
@@ -55,7 +58,7 @@ impl Recorder {
         let op = Op { id: OpId::new(), number };
         let Some(log) = &self.log else { return Ok(op) };
         let (attempt, _) = events(&plan.action);
-        let record = self.record(attempt, plan, host, &op);
+        let record = self.record(attempt, plan, host, &op, self.planned(plan, host));
         log.append(record).await.map_err(|error| audit_failure(&error))?;
         Ok(op)
     }
@@ -70,13 +73,17 @@ impl Recorder {
     ) -> Result<(), Failure> {
         let Some(log) = &self.log else { return Ok(()) };
         let (_, closing) = events(&plan.action);
-        let mut record = self.record(closing, plan, host, op);
+        let mut record = self.record(closing, plan, host, op, self.planned(plan, host));
         tell(&mut record, result);
         if let (Some(facts), Some(moved)) = (&mut record.result, &result.transfer) {
             facts.transfer = Some(files::facts(moved, &self.redactor));
         }
         log.append(record).await.map_err(|error| audit_failure(&error))?;
         Ok(())
+    }
+
+    fn planned(&self, plan: &Plan, host: &PlannedHost) -> ActionFacts {
+        self.action(&plan.action, host.shell.as_deref())
     }
 
     /// Records a request for a host that may not be used: it never became a
@@ -123,7 +130,14 @@ impl Recorder {
         ActorFacts { id: operator.to_owned(), os_user: self.os_user.clone(), src: None }
     }
 
-    fn record(&self, event: Event, plan: &Plan, host: &PlannedHost, op: &Op) -> Record {
+    fn record(
+        &self,
+        event: Event,
+        plan: &Plan,
+        host: &PlannedHost,
+        op: &Op,
+        action: ActionFacts,
+    ) -> Record {
         let mut record = Record::new(event);
         record.run_id = Some(plan.run);
         record.op_id = Some(op.id);
@@ -137,7 +151,7 @@ impl Recorder {
             hostkey: None,
             ssh: None,
         });
-        record.action = Some(self.action(&plan.action, host.shell.as_deref()));
+        record.action = Some(action);
         record.decision = Some(DecisionFacts {
             allow: host.decision.allow,
             rule: [std::slice::from_ref(&host.decision.rule), &host.decision.notes]
@@ -154,6 +168,7 @@ impl Recorder {
     pub(crate) fn action(&self, action: &Action, shell: Option<&str>) -> ActionFacts {
         match action {
             Action::Command(command) => self.command(command, shell),
+            Action::Commands(list) => self.commands(list, shell),
             Action::Script(script) => self.script(script),
             Action::Transfer(transfer) => self.transfer(transfer),
         }
@@ -244,7 +259,9 @@ fn run_as(run_as: &RunAs) -> String {
 /// What an attempt and its result are called.
 fn events(action: &Action) -> (Event, Event) {
     match action {
-        Action::Command(_) | Action::Script(_) => (Event::ExecAttempt, Event::ExecResult),
+        Action::Command(_) | Action::Commands(_) | Action::Script(_) => {
+            (Event::ExecAttempt, Event::ExecResult)
+        }
         Action::Transfer(_) => (Event::FileAttempt, Event::FileResult),
     }
 }

@@ -19,13 +19,13 @@ use super::script::Place;
 use super::verdict::{self, Verdict};
 use super::{Options, OutputFiles};
 use crate::event::{Chunk, EventKind, Progress};
-use crate::exec::{self, Mark, Output, Reconnect, Sink};
+use crate::exec::{self, Limits, Mark, Output, Reconnect, Sink};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status, Timing};
 use crate::plan::{Plan, PlannedHost};
 use crate::remote::{Action, Command, Keep, OutputDir, Stream, Transfer};
 use crate::retry::{self, Sent};
-use crate::session::{SessionManager, Use};
+use crate::session::{Session, SessionManager, Use};
 use crate::transfer::{self, Ledger};
 use crate::transport::{Connection, Endpoint};
 
@@ -45,6 +45,8 @@ pub(super) struct Unit {
     pub(super) cancel: CancellationToken,
     pub(super) halt: Halt,
     pub(super) command: String,
+    /// Several commands as text, without secrets; all hosts share them.
+    pub(super) commands: Arc<[Arc<str>]>,
 }
 
 impl Unit {
@@ -52,7 +54,7 @@ impl Unit {
         &self.plan.hosts[self.index]
     }
 
-    fn blank(&self, status: Status) -> HostResult {
+    pub(super) fn blank(&self, status: Status) -> HostResult {
         let mut result = HostResult::new(self.host().vm.clone(), self.command.clone(), status);
         if let Action::Script(script) = &self.plan.action {
             result.script_sha256 = script.sha256().map(str::to_owned);
@@ -62,15 +64,18 @@ impl Unit {
 
     /// The result of a host whose turn never came.
     pub(super) fn not_started(&self) -> HostResult {
-        self.blank(Status::NotStarted)
+        let mut result = self.blank(Status::NotStarted);
+        result.commands = self.commands_not_started();
+        result
     }
 
     /// Does all that is to be done for this host.
     pub(super) async fn run(&self) -> HostResult {
         let started = Instant::now();
-        let mut result = match self.obstacle() {
-            Some(result) => self.record_refusal(result).await,
-            None => self.attempts().await,
+        let mut result = match (self.obstacle(), &self.plan.action) {
+            (refused, Action::Commands(list)) => self.commands(list, refused).await,
+            (Some(result), _) => self.record_refusal(result).await,
+            (None, _) => self.attempts().await,
         };
         result.elapsed = started.elapsed();
         result.finished_at = Timestamp::now();
@@ -133,12 +138,7 @@ impl Unit {
                 result.failure = Some(failure);
                 return result;
             }
-            let transient = result.failure.as_ref().is_some_and(|failure| failure.retryable);
-            let idempotent = self.plan.action.idempotent();
-            let again = transient
-                && retry::may_retry(sent, false, idempotent)
-                && !verdict::out_of_time(&result)
-                && !self.cancel.is_cancelled();
+            let again = self.may_try_again(&result, sent, self.plan.action.idempotent());
             let Some(delay) = delays.next().filter(|_| again) else { return result };
             tracing::debug!(vm = %host.vm, attempt = number, ?delay, "trying again");
             tokio::select! {
@@ -148,6 +148,15 @@ impl Unit {
         }
     }
 
+    /// Whether another attempt makes sense and can do no harm.
+    pub(super) fn may_try_again(&self, result: &HostResult, sent: Sent, idempotent: bool) -> bool {
+        let transient = result.failure.as_ref().is_some_and(|failure| failure.retryable);
+        transient
+            && retry::may_retry(sent, false, idempotent)
+            && !verdict::out_of_time(result)
+            && !self.cancel.is_cancelled()
+    }
+
     /// One attempt: a connection, and the action on it.
     async fn attempt(&self, number: u32) -> (HostResult, Sent) {
         let mut result = self.blank(Status::Unreachable);
@@ -155,7 +164,7 @@ impl Unit {
         let Ok(endpoint) = &host.endpoint else { return (result, Sent::No) };
         // Files would slow down the commands beside them.
         let moves_files = match &self.plan.action {
-            Action::Command(_) => false,
+            Action::Command(_) | Action::Commands(_) => false,
             Action::Script(script) => script.place.is_some(),
             Action::Transfer(_) => true,
         };
@@ -176,16 +185,8 @@ impl Unit {
                     return (result, Sent::No);
                 }
             };
-            let facts = session.connection().facts();
             let fresh = session.is_fresh();
-            let (address, kex, cipher) = (&facts.address, &facts.kex, &facts.cipher);
-            tracing::debug!(vm = %host.vm, address, kex, cipher, fresh, "connected");
-            result.timing = Timing {
-                connect: if fresh { facts.connect_time } else { Duration::ZERO },
-                auth: if fresh { facts.auth_time } else { Duration::ZERO },
-                run: Duration::ZERO,
-            };
-            result.ssh = Some(facts.clone());
+            self.connected(&session, &mut result);
             let done = self.act(session.connection(), endpoint, number, &mut result).await;
             let (sent, unsent) = (done.sent, done.unsent);
             if fresh || !unsent {
@@ -202,6 +203,19 @@ impl Unit {
         }
     }
 
+    /// Writes into `result` what connection there is.
+    pub(super) fn connected(&self, session: &Session, result: &mut HostResult) {
+        let (facts, fresh) = (session.connection().facts(), session.is_fresh());
+        let (address, kex, cipher) = (&facts.address, &facts.kex, &facts.cipher);
+        tracing::debug!(vm = %self.host().vm, address, kex, cipher, fresh, "connected");
+        result.timing = Timing {
+            connect: if fresh { facts.connect_time } else { Duration::ZERO },
+            auth: if fresh { facts.auth_time } else { Duration::ZERO },
+            run: Duration::ZERO,
+        };
+        result.ssh = Some(facts.clone());
+    }
+
     /// Does what is to be done, and writes into `result` what came of it.
     async fn act(
         &self,
@@ -210,12 +224,14 @@ impl Unit {
         number: u32,
         result: &mut HostResult,
     ) -> Done {
-        let again = Again { sessions: &self.sessions, endpoint };
+        let again = self.again(endpoint);
         match &self.plan.action {
             Action::Command(command) => {
                 let report = self.execute(&**connection, command, &again, number).await;
                 Done::of_command(report, result)
             }
+            // Each of them has attempts of its own.
+            Action::Commands(_) => Done { sent: Sent::No, unsent: false },
             Action::Script(script) => {
                 let place = Place { connection, endpoint, number, again: &again };
                 self.script(script, place, result).await
@@ -235,35 +251,76 @@ impl Unit {
         again: &dyn Reconnect,
         number: u32,
     ) -> exec::Report {
-        let mut command = command.clone();
-        command.shell = command.shell.or_else(|| self.host().shell.clone());
-        let mut limits = self.options.limits;
-        if let Some(timeout) = command.timeout {
-            limits.timeout = Some(timeout);
-        }
-        limits.timeout = limits.timeout.filter(|timeout| !timeout.is_zero());
-        let mut sink = EventSink {
-            emitter: self.emitter.clone(),
-            vm: self.host().vm.clone(),
-            credit: Arc::new(Semaphore::new(OUTPUT_WAITING_MAX)),
-        };
-        let sink = if self.options.stream { Some(&mut sink as &mut dyn Sink) } else { None };
+        let sink = self.sink(None);
+        self.execute_nth(connection, command, again, number, (None, sink)).await
+    }
+
+    /// The same, with which of several commands it is and who takes its output.
+    pub(super) async fn execute_nth(
+        &self,
+        connection: &dyn Connection,
+        command: &Command,
+        again: &dyn Reconnect,
+        number: u32,
+        (index, mut sink): (Option<usize>, Option<Box<dyn Sink>>),
+    ) -> exec::Report {
+        let (command, limits) = (self.on_host(command), self.limits(command));
         let mark = match Mark::new(self.plan.run, &self.host().vm, number) {
             Ok(mark) => mark,
             Err(error) => return exec::Report::unsent(error.to_string()),
         };
-        let output = Output {
-            sink,
-            stdout: self.keep(self.files.stdout.as_ref()),
-            stderr: self.keep(self.files.stderr.as_ref()),
-        };
+        let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn Sink);
+        let output = self.output(sink, index);
         exec::run_into(connection, &command, &mark, limits, output, again, &self.cancel).await
     }
 
-    /// Where a stream is kept.
-    fn keep(&self, dir: Option<&OutputDir>) -> Keep {
-        let file = dir.map(|dir| dir.file(&self.host().vm, self.files.max));
-        Keep { spool: self.options.spool.clone(), file }
+    /// Where output goes; `index` is which of several commands wrote it.
+    pub(super) fn output<'a>(
+        &self,
+        sink: Option<&'a mut dyn Sink>,
+        index: Option<usize>,
+    ) -> Output<'a> {
+        let keep = |dir: Option<&OutputDir>| Keep {
+            spool: self.options.spool.clone(),
+            file: dir.map(|dir| dir.file(&self.host().vm, index, self.files.max)),
+        };
+        Output {
+            sink,
+            stdout: keep(self.files.stdout.as_ref()),
+            stderr: keep(self.files.stderr.as_ref()),
+        }
+    }
+
+    /// A command with the shell that this host wants.
+    pub(super) fn on_host(&self, command: &Command) -> Command {
+        let mut command = command.clone();
+        command.shell = command.shell.or_else(|| self.host().shell.clone());
+        command
+    }
+
+    /// The bounds of one command.
+    pub(super) fn limits(&self, command: &Command) -> Limits {
+        let mut limits = self.options.limits;
+        limits.timeout = command.timeout.or(limits.timeout).filter(|timeout| !timeout.is_zero());
+        limits
+    }
+
+    /// What tells output as it comes, if that is asked for; `index` is which of
+    /// several commands it is.
+    pub(super) fn sink(&self, index: Option<usize>) -> Option<Box<dyn Sink>> {
+        self.options.stream.then(|| {
+            let sink = EventSink {
+                emitter: self.emitter.clone(),
+                vm: self.host().vm.clone(),
+                index,
+                credit: Arc::new(Semaphore::new(OUTPUT_WAITING_MAX)),
+            };
+            Box::new(sink) as Box<dyn Sink>
+        })
+    }
+
+    pub(super) fn again<'a>(&'a self, endpoint: &'a Endpoint) -> Again<'a> {
+        Again { sessions: &self.sessions, endpoint }
     }
 
     /// Who logs in where, as the ledger has it. An address alone may be another
@@ -331,6 +388,7 @@ impl Done {
 struct EventSink {
     emitter: Emitter,
     vm: VmId,
+    index: Option<usize>,
     credit: Arc<Semaphore>,
 }
 
@@ -340,7 +398,8 @@ impl Sink for EventSink {
             let weight = u32::try_from(bytes.len().min(OUTPUT_WAITING_MAX)).unwrap_or(u32::MAX);
             let credit = Arc::clone(&self.credit).acquire_many_owned(weight).await.ok();
             let bytes = Chunk::new(bytes, credit);
-            self.emitter.emit(EventKind::Output { vm: self.vm.clone(), stream, bytes });
+            let (vm, index) = (self.vm.clone(), self.index);
+            self.emitter.emit(EventKind::Output { vm, index, stream, bytes });
         }
         .boxed()
     }

@@ -108,6 +108,11 @@ impl SessionManager {
         }
     }
 
+    /// How many commands may run at once on one connection.
+    pub fn channels_max(&self) -> usize {
+        self.bounds.channels_max.max(1)
+    }
+
     /// A session with the endpoint, on a kept connection if there is one.
     ///
     /// # Cancel safety

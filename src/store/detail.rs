@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::commands::CommandEnded;
 use crate::outcome::{
     self, Effect, FileOutcome, HostResult, Phase, Skipped, Status, Timing, Transferred, VerifiedBy,
 };
@@ -41,10 +42,13 @@ pub(super) struct Detail {
     /// Whether they came from the host.
     #[serde(default)]
     downloaded: bool,
+    /// Of several commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) commands: Vec<CommandEnded>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Failure {
+pub(super) struct Failure {
     code: String,
     phase: String,
     message: String,
@@ -53,7 +57,7 @@ struct Failure {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Kill {
+pub(super) struct Kill {
     ended: Option<u32>,
     survivors: Option<Vec<String>>,
 }
@@ -137,10 +141,7 @@ impl Detail {
         let Timing { connect, auth, run } = result.timing;
         let mut detail = Self {
             failure: result.failure.as_ref().map(Failure::of),
-            kill: result
-                .kill
-                .as_ref()
-                .map(|kill| Kill { ended: kill.ended, survivors: kill.survivors.clone() }),
+            kill: result.kill.as_ref().map(Kill::of),
             timing: [connect, auth, run].map(micros),
             output_incomplete: result.output_incomplete.map(str::to_owned),
             script_sha256: result.script_sha256.clone(),
@@ -164,6 +165,11 @@ impl Detail {
         detail
     }
 
+    /// The same, with those of its commands.
+    pub(super) fn with(self, commands: Vec<CommandEnded>) -> Self {
+        Self { commands, ..self }
+    }
+
     /// They as JSON, without secrets.
     pub(super) fn to_json(&self, redactor: &Redactor) -> Value {
         let mut detail = serde_json::to_value(self).unwrap_or_default();
@@ -176,12 +182,12 @@ impl Detail {
         let [connect, auth, run] = self.timing.map(Duration::from_micros);
         result.timing = Timing { connect, auth, run };
         result.failure = self.failure.map(Failure::restore);
-        result.kill =
-            self.kill.map(|kill| outcome::Kill { ended: kill.ended, survivors: kill.survivors });
+        result.kill = self.kill.map(Kill::restore);
         result.output_incomplete = self.output_incomplete.as_deref().map(word);
         result.script_sha256 = self.script_sha256;
         result.ssh = self.ssh.map(Ssh::restore);
         result.refused_host_key = self.refused_host_key;
+        result.commands = self.commands.into_iter().map(CommandEnded::restore).collect();
         let skipped = self.skipped.into_iter();
         let skipped = skipped.map(|(path, why)| Skipped { path: path.to_os(), why: word(&why) });
         let total = self.files_total;
@@ -200,8 +206,18 @@ impl Detail {
     }
 }
 
+impl Kill {
+    pub(super) fn of(kill: &outcome::Kill) -> Self {
+        Self { ended: kill.ended, survivors: kill.survivors.clone() }
+    }
+
+    pub(super) fn restore(self) -> outcome::Kill {
+        outcome::Kill { ended: self.ended, survivors: self.survivors }
+    }
+}
+
 impl Failure {
-    fn of(failure: &outcome::Failure) -> Self {
+    pub(super) fn of(failure: &outcome::Failure) -> Self {
         Self {
             code: failure.code.to_owned(),
             phase: failure.phase.as_str().to_owned(),
@@ -211,7 +227,7 @@ impl Failure {
         }
     }
 
-    fn restore(self) -> outcome::Failure {
+    pub(super) fn restore(self) -> outcome::Failure {
         let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == self.phase);
         outcome::Failure {
             code: word(&self.code),
@@ -310,7 +326,7 @@ pub(super) fn effect(text: &str) -> Effect {
 /// One of this program's own fixed texts, from a file. Results hold such texts
 /// as if they were in the program; each is kept once, and no more of them than
 /// the program could have.
-fn word(text: &str) -> &'static str {
+pub(super) fn word(text: &str) -> &'static str {
     const WORDS_MAX: usize = 512;
     static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::commands::CommandEnded;
 use super::detail::Detail;
 use super::output::Output;
 use super::recipe::{Circumstances, Recipe};
@@ -117,6 +118,7 @@ impl Keeper {
         Some(Arc::new(Watch {
             run: plan.run,
             output_max: self.options.output_max,
+            share: self.options.output_max / commands(&plan.action),
             positions: hosts.into_iter().zip(0..).collect(),
             told: Mutex::default(),
             sender,
@@ -192,6 +194,7 @@ impl Shared {
 fn kind(action: &Action) -> &'static str {
     match action {
         Action::Command(_) => "command",
+        Action::Commands(_) => "commands",
         Action::Script(_) => "script",
         Action::Transfer(transfer) => match transfer.direction() {
             Direction::Download => "download",
@@ -200,14 +203,24 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
+/// How many commands share what is kept of a host's output.
+fn commands(action: &Action) -> usize {
+    match action {
+        Action::Commands(list) => list.commands().len().max(1),
+        _ => 1,
+    }
+}
+
 /// Watches one run.
 struct Watch {
     run: RunId,
     output_max: usize,
+    /// The same for each of several commands.
+    share: usize,
     positions: HashMap<VmId, usize>,
     /// What hosts that are at work wrote, where that is told as it comes: then
     /// a result may only have counted it.
-    told: Mutex<HashMap<VmId, Told>>,
+    told: Mutex<HashMap<(VmId, Option<usize>), Told>>,
     sender: Sender<Message>,
     shared: Arc<Shared>,
 }
@@ -221,11 +234,11 @@ impl Observer for Watch {
     fn observe(&self, kind: &EventKind) {
         let at = Timestamp::now();
         match kind {
-            EventKind::Output { vm, stream, bytes } => {
+            EventKind::Output { vm, index, stream, bytes } => {
                 let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-                let new = || Ends::new(self.output_max);
-                let told =
-                    told.entry(vm.clone()).or_insert_with(|| Told { stdout: new(), stderr: new() });
+                let cap = if index.is_some() { self.share } else { self.output_max };
+                let new = || Told { stdout: Ends::new(cap), stderr: Ends::new(cap) };
+                let told = told.entry((vm.clone(), *index)).or_insert_with(new);
                 match stream {
                     Stream::Stderr => told.stderr.push(bytes),
                     Stream::Stdout => told.stdout.push(bytes),
@@ -238,6 +251,7 @@ impl Observer for Watch {
             EventKind::HostFinished(result) => self.finished(result),
             EventKind::RunFinished { .. } => self.send(Note::Ended { run: self.run, at }),
             EventKind::BatchFinished { .. }
+            | EventKind::CommandFinished { .. }
             | EventKind::Progress { .. }
             | EventKind::RunStarted { .. } => {}
         }
@@ -247,11 +261,14 @@ impl Observer for Watch {
 impl Watch {
     fn finished(&self, result: &HostResult) {
         let Some(&position) = self.positions.get(&result.vm) else { return };
-        let told = {
+        let told = |index| {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.remove(&result.vm)
+            told.remove(&(result.vm.clone(), index)).map(|told| (told.stdout, told.stderr)).unzip()
         };
-        let (stdout, stderr) = told.map(|told| (told.stdout, told.stderr)).unzip();
+        let (stdout, stderr) = told(None);
+        let commands = result.commands.iter().enumerate();
+        let commands =
+            commands.map(|(index, it)| CommandEnded::of(it, told(Some(index)), self.share));
         let mut ended = HostEnded {
             run: self.run,
             position,
@@ -262,15 +279,14 @@ impl Watch {
             attempts: result.attempts,
             at: result.finished_at,
             elapsed: result.elapsed,
-            detail: Detail::of(result),
+            detail: Detail::of(result).with(commands.collect()),
             stdout: Output::new(&result.stdout, stdout, self.output_max),
             stderr: Output::new(&result.stderr, stderr, self.output_max),
         };
         let size = ended.size();
         if self.shared.waiting.fetch_add(size, Ordering::Relaxed) + size > WAITING_MAX {
             self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
-            ended.stdout.count_only();
-            ended.stderr.count_only();
+            ended.outputs().for_each(Output::count_only);
         }
         self.send(Note::HostEnded(Box::new(ended)));
     }
@@ -305,8 +321,7 @@ impl Task {
             if self.shared.hurry.load(Ordering::Relaxed) {
                 for note in &mut notes {
                     if let Note::HostEnded(ended) = note {
-                        ended.stdout.count_only();
-                        ended.stderr.count_only();
+                        ended.outputs().for_each(Output::count_only);
                     }
                 }
             }

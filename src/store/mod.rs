@@ -9,6 +9,7 @@
 //! Everything that is kept has passed the redactor. What would need a secret
 //! to be done again is kept without the means to do it again ([`Recipe`]).
 
+mod commands;
 mod detail;
 mod file;
 mod keeper;

@@ -1,7 +1,9 @@
 //! What a host wrote, as much of it as is kept.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::commands;
 use crate::redact::Redactor;
 use crate::remote::{Captured, Ends};
 
@@ -9,13 +11,16 @@ use crate::remote::{Captured, Ends};
 const LINE_MAX: usize = 4096;
 
 /// One stream of a host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Output {
+    #[serde(serialize_with = "commands::write", deserialize_with = "commands::read")]
     pub(super) head: Vec<u8>,
+    #[serde(serialize_with = "commands::write", deserialize_with = "commands::read")]
     pub(super) tail: Vec<u8>,
     pub(super) bytes: u64,
     pub(super) sha256: String,
     /// What head and tail are yet to be read from, and how much of it.
+    #[serde(skip)]
     unread: Option<(Captured, usize)>,
 }
 

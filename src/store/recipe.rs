@@ -4,6 +4,7 @@ mod local;
 mod moved;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use moved::Moved;
 use super::detail::{Name, micros};
 use crate::redact::Redactor;
 use crate::remote::{
-    Action, Command, OnDisconnect, Program, RunAs, Script, ScriptSource, Stdin, SudoPassword,
+    Action, Command, CommandList, OnDisconnect, Program, RunAs, Script, ScriptSource, Stdin,
+    SudoPassword,
 };
 
 /// How much of the files that a run sends is hashed beside it, in bytes.
@@ -88,6 +90,13 @@ enum What {
         text: Name,
         settings: Settings,
     },
+    Commands {
+        /// Each as it would be alone.
+        commands: Vec<What>,
+        keep_going: bool,
+        parallel: NonZeroUsize,
+        shell_session: bool,
+    },
     Script {
         from: From,
         interpreter: Vec<Name>,
@@ -131,13 +140,17 @@ impl Recipe {
         redactor: &Redactor,
     ) -> Result<Self, String> {
         let what = match action {
-            Action::Command(command) => {
-                let settings = Settings::of(command, around)?;
-                match &command.program {
-                    Program::Argv(argv) => What::Argv { argv: names(argv), settings },
-                    Program::Shell(text) => What::Shell { text: Name::new(text), settings },
-                }
-            }
+            Action::Command(command) => What::command(command, around)?,
+            Action::Commands(list) => What::Commands {
+                commands: list
+                    .commands
+                    .iter()
+                    .map(|command| What::command(command, around))
+                    .collect::<Result<_, _>>()?,
+                keep_going: list.keep_going,
+                parallel: list.parallel,
+                shell_session: list.shell_session,
+            },
             Action::Script(script) => What::Script {
                 from: source(script, around)?,
                 interpreter: names(&script.interpreter),
@@ -180,12 +193,16 @@ impl Recipe {
     /// One is not, or cannot be read.
     pub fn action(&self) -> Result<Action, Changed> {
         let action = match &self.what {
-            What::Argv { argv, settings } => {
-                let mut words = argv.iter().map(Name::to_os);
-                let program = words.next().unwrap_or_default();
-                settings.apply(Command::new(program).args(words))?.into()
+            What::Argv { .. } | What::Shell { .. } => self.what.to_command()?.into(),
+            What::Commands { commands, keep_going, parallel, shell_session } => {
+                let commands: Vec<Command> =
+                    commands.iter().map(What::to_command).collect::<Result<_, _>>()?;
+                CommandList::new(commands)
+                    .keep_going(*keep_going)
+                    .parallel(*parallel)
+                    .shell_session(*shell_session)
+                    .into()
             }
-            What::Shell { text, settings } => settings.apply(Command::shell(text.to_os()))?.into(),
             What::Script { from, interpreter, args, place, mode, settings } => {
                 let mut script = match from {
                     From::Here(file) => file.script()?,
@@ -208,6 +225,11 @@ impl Recipe {
         matches!(self.what, What::Transfer(_))
     }
 
+    /// Whether several commands run at once on each host.
+    pub fn is_parallel(&self) -> bool {
+        matches!(&self.what, What::Commands { parallel, .. } if parallel.get() > 1)
+    }
+
     /// The local file that its script comes from.
     pub fn script(&self) -> Option<PathBuf> {
         match &self.what {
@@ -217,9 +239,82 @@ impl Recipe {
     }
 
     fn files_mut(&mut self) -> Vec<&mut LocalFile> {
-        match &mut self.what {
+        self.what.files_mut()
+    }
+
+    /// Whether the redactor would take something out of it.
+    fn has_secret(&self, action: &Action, redactor: &Redactor) -> bool {
+        let found = |text: &str| !redactor.redact(text).hits.is_empty();
+        argvs(action).into_iter().any(|words| {
+            let words: Vec<String> =
+                words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            redactor.redact_argv(&words).iter().any(|word| !word.hits.is_empty())
+        }) || found(&action.display())
+            || self
+                .what
+                .env()
+                .into_iter()
+                .any(|(name, value)| found(&format!("{name}={}", value.to_os().to_string_lossy())))
+            || serde_json::to_value(self).is_ok_and(|value| any_text(&value, &found))
+    }
+}
+
+/// The words that no shell reads.
+fn argvs(action: &Action) -> Vec<&[OsString]> {
+    fn argv(command: &Command) -> Option<&[OsString]> {
+        match &command.program {
+            Program::Argv(argv) => Some(argv),
+            Program::Shell(_) => None,
+        }
+    }
+    match action {
+        Action::Command(command) => argv(command).into_iter().collect(),
+        Action::Commands(list) => list.commands.iter().filter_map(argv).collect(),
+        Action::Script(script) => vec![&script.args],
+        Action::Transfer(_) => Vec::new(),
+    }
+}
+
+impl What {
+    fn command(command: &Command, around: &Circumstances) -> Result<Self, String> {
+        let settings = Settings::of(command, around)?;
+        Ok(match &command.program {
+            Program::Argv(argv) => Self::Argv { argv: names(argv), settings },
+            Program::Shell(text) => Self::Shell { text: Name::new(text), settings },
+        })
+    }
+
+    fn to_command(&self) -> Result<Command, Changed> {
+        match self {
+            Self::Argv { argv, settings } => {
+                let mut words = argv.iter().map(Name::to_os);
+                let program = words.next().unwrap_or_default();
+                settings.apply(Command::new(program).args(words))
+            }
+            Self::Shell { text, settings } => settings.apply(Command::shell(text.to_os())),
+            Self::Commands { .. } | Self::Script { .. } | Self::Transfer(_) => {
+                Err(Changed::Damaged("it is no command".into()))
+            }
+        }
+    }
+
+    fn env(&self) -> Vec<&(String, Name)> {
+        match self {
+            Self::Argv { settings, .. }
+            | Self::Shell { settings, .. }
+            | Self::Script { settings, .. } => settings.env.iter().collect(),
+            Self::Commands { commands, .. } => commands.iter().flat_map(Self::env).collect(),
+            Self::Transfer(_) => Vec::new(),
+        }
+    }
+
+    fn files_mut(&mut self) -> Vec<&mut LocalFile> {
+        match self {
             What::Argv { settings, .. } | What::Shell { settings, .. } => {
                 settings.stdin.iter_mut().collect()
+            }
+            What::Commands { commands, .. } => {
+                commands.iter_mut().flat_map(Self::files_mut).collect()
             }
             What::Script { from, settings, .. } => {
                 let script = match from {
@@ -230,30 +325,6 @@ impl Recipe {
             }
             What::Transfer(moved) => moved.files.iter_mut().collect(),
         }
-    }
-
-    /// Whether the redactor would take something out of it.
-    fn has_secret(&self, action: &Action, redactor: &Redactor) -> bool {
-        let words: Vec<String> = match action {
-            Action::Command(Command { program: Program::Argv(words), .. })
-            | Action::Script(Script { args: words, .. }) => {
-                words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
-            }
-            _ => Vec::new(),
-        };
-        let found = |text: &str| !redactor.redact(text).hits.is_empty();
-        let env = match &self.what {
-            What::Argv { settings, .. }
-            | What::Shell { settings, .. }
-            | What::Script { settings, .. } => settings.env.as_slice(),
-            What::Transfer(_) => &[],
-        };
-        redactor.redact_argv(&words).iter().any(|word| !word.hits.is_empty())
-            || found(&action.display())
-            || env
-                .iter()
-                .any(|(name, value)| found(&format!("{name}={}", value.to_os().to_string_lossy())))
-            || serde_json::to_value(self).is_ok_and(|value| any_text(&value, &found))
     }
 }
 

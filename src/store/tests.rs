@@ -118,7 +118,7 @@ fn wrote(vm: &str, stdout: &[u8], cap: usize) -> HostResult {
 
 fn output(vm: &str, bytes: &[u8]) -> EventKind {
     let bytes = Chunk::new(Bytes::copy_from_slice(bytes), None);
-    EventKind::Output { vm: vm.parse().unwrap(), stream: Stream::Stdout, bytes }
+    EventKind::Output { vm: vm.parse().unwrap(), index: None, stream: Stream::Stdout, bytes }
 }
 
 fn mode(path: &Path) -> u32 {

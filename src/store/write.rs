@@ -56,7 +56,15 @@ pub(super) struct HostEnded {
 impl HostEnded {
     /// How much memory its output takes.
     pub(super) fn size(&self) -> usize {
-        self.stdout.size() + self.stderr.size()
+        let of_commands = self.detail.commands.iter().flat_map(|it| [&it.stdout, &it.stderr]);
+        [&self.stdout, &self.stderr].into_iter().chain(of_commands).map(Output::size).sum()
+    }
+
+    /// Everything that was written, by each of several commands too.
+    pub(super) fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {
+        let commands = self.detail.commands.iter_mut();
+        let of_commands = commands.flat_map(|it| [&mut it.stdout, &mut it.stderr]);
+        [&mut self.stdout, &mut self.stderr].into_iter().chain(of_commands)
     }
 }
 
@@ -95,8 +103,7 @@ impl Note {
                 }
             }
             Self::HostEnded(ended) => {
-                ended.stdout.redact(redactor);
-                ended.stderr.redact(redactor);
+                ended.outputs().for_each(|output| output.redact(redactor));
             }
             Self::HostStarted { .. } | Self::Ended { .. } => {}
         }

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::stdout::print;
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status};
-use crate::report::{self, Style};
+use crate::report::{self, Style, commands};
 use crate::store::Remembered;
 
 /// How long outputs are compared before the differences may be longer than they
@@ -70,16 +70,16 @@ fn ending(result: &HostResult) -> (Status, Option<u32>) {
 
 /// The digest covers what was not kept, too.
 fn alike(before: &HostResult, after: &HostResult) -> bool {
-    ending(before) == ending(after) && before.stdout.sha256() == after.stdout.sha256()
+    ending(before) == ending(after) && commands::digest(before) == commands::digest(after)
 }
 
 /// Hosts whose endings and outputs changed in the same way, once.
 fn grouped<'a>(changed: Vec<(&'a HostResult, &'a HostResult)>) -> Vec<Change<'a>> {
-    let mut place: HashMap<(Endings, &str, &str), usize> = HashMap::new();
+    let mut place: HashMap<(Endings, String, String), usize> = HashMap::new();
     let mut changes: Vec<Change<'a>> = Vec::new();
     for (before, after) in changed {
         let endings = [ending(before), ending(after)];
-        let key = (endings, before.stdout.sha256(), after.stdout.sha256());
+        let key = (endings, commands::digest(before), commands::digest(after));
         let at = *place.entry(key).or_insert(changes.len());
         match changes.get_mut(at) {
             Some(change) => change.hosts.push(after.vm.clone()),
@@ -101,9 +101,9 @@ fn write_change(
     let [then, now] = [words(change.before), words(change.after)];
     let ends = if then == now { String::new() } else { format!(": {then}, then {now}") };
     writeln!(out, "{RULE}\n{label}{hosts}{ends}{off}\n{RULE}")?;
-    if change.before.stdout.sha256() != change.after.stdout.sha256() {
-        let (before, after) = (&change.before.stdout, &change.after.stdout);
-        let text = report::difference(style, (first, before), (second, after), until);
+    if commands::digest(change.before) != commands::digest(change.after) {
+        let (before, after) = ((first, change.before), (second, change.after));
+        let text = report::difference(style, before, after, until);
         write!(out, "{text}")?;
     }
     Ok(())

@@ -81,7 +81,7 @@ fn rerun(context: &Context, args: &Args) -> Result<u8, Failure> {
         dry_run: args.dry_run,
         // What came from our stdin cannot be done again.
         reads_stdin: false,
-        single: recipe.single,
+        single: recipe.single && !recipe.is_parallel(),
         own_code: recipe.single && !recipe.moves_files(),
         grace: recipe.grace,
         rerun: None,

@@ -79,7 +79,13 @@ fn show(context: &Context, args: &Args) -> Result<u8, Failure> {
             return Err(Failure::usage("the output of one VM can be printed alone")
                 .hint(format!("orchestrator runs show {} vm01 --stdout", short(run.id))));
         };
-        return raw(context, args, if args.stdout { &result.stdout } else { &result.stderr });
+        if result.commands.is_empty() {
+            return raw(context, args, if args.stdout { &result.stdout } else { &result.stderr });
+        }
+        for command in &result.commands {
+            raw(context, args, if args.stdout { &command.stdout } else { &command.stderr })?;
+        }
+        return Ok(0);
     }
     if !matches!(args.mode(), Output::Json | Output::Ndjson) && !context.quiet() {
         header(&run)?;
@@ -197,7 +203,14 @@ fn replay(
         hosts: results.iter().map(|result| result.vm.clone()).collect(),
         command: run.command.clone(),
     };
-    let finished = results.iter().map(|result| EventKind::HostFinished(Box::new(result.clone())));
+    let finished = results.iter().flat_map(|result| {
+        let of = result.commands.len();
+        let commands = result.commands.iter().enumerate().map(move |(index, command)| {
+            let (vm, result) = (result.vm.clone(), Box::new(command.clone()));
+            EventKind::CommandFinished { vm, index, of, result }
+        });
+        commands.chain([EventKind::HostFinished(Box::new(result.clone()))])
+    });
     let ended = EventKind::RunFinished { summary: tally(results), stopped: None };
     let kinds = std::iter::once(started).chain(finished).chain([ended]);
     let (mut out, mut err) = (io::stdout(), io::stderr());
@@ -206,6 +219,7 @@ fn replay(
         for (seq, kind) in (0..).zip(kinds) {
             let at = match &kind {
                 EventKind::RunStarted { .. } => run.started,
+                EventKind::CommandFinished { result, .. } => result.finished_at,
                 EventKind::HostFinished(result) => result.finished_at,
                 _ => run.ended.unwrap_or(run.started),
             };
@@ -237,5 +251,6 @@ fn raw(context: &Context, args: &Args, stream: &Captured) -> Result<u8, Failure>
 
 fn is_lost(result: &HostResult) -> bool {
     let lost = |stream: &Captured| !stream.is_empty() && stream.to_bytes().is_empty();
-    lost(&result.stdout) || lost(&result.stderr)
+    let of_commands = result.commands.iter().flat_map(|it| [&it.stdout, &it.stderr]);
+    [&result.stdout, &result.stderr].into_iter().chain(of_commands).any(lost)
 }

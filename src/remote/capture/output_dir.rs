@@ -46,16 +46,22 @@ impl OutputDir {
 
     /// Removes the file that an earlier run left for a host: afterwards a file
     /// is this run's, or is not there. A symbolic link is removed, and what it
-    /// points to is not touched. Blocks.
+    /// points to is not touched. `index` is which of several commands is meant.
+    /// Blocks.
     ///
     /// # Errors
     /// It cannot be removed; a directory is not.
-    pub fn clear(&self, vm: &VmId) -> io::Result<()> {
-        match unlinkat(&*self.fd, vm.as_str(), AtFlags::empty()) {
+    pub fn clear(&self, vm: &VmId, index: Option<usize>) -> io::Result<()> {
+        self.remove(&file_name(vm, index))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&*self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => {
                 let error = io::Error::from(error);
-                Err(io::Error::new(error.kind(), format!("{vm} in it cannot be replaced: {error}")))
+                let why = format!("{name} in it cannot be replaced: {error}");
+                Err(io::Error::new(error.kind(), why))
             }
         }
     }
@@ -67,33 +73,40 @@ impl OutputDir {
     }
 
     /// A host's file of at most `max` bytes, made when an attempt begins. Each
-    /// attempt makes it anew, so that two are never mixed.
-    pub fn file(&self, vm: &VmId, max: u64) -> OutputFile {
-        OutputFile { dir: self.clone(), vm: vm.clone(), max, file: Arc::default() }
+    /// attempt makes it anew, so that two are never mixed. `index` is which of
+    /// several commands writes it: each has a file of its own.
+    pub fn file(&self, vm: &VmId, index: Option<usize>, max: u64) -> OutputFile {
+        let name = file_name(vm, index);
+        OutputFile { dir: self.clone(), name, max, file: Arc::default() }
     }
+}
+
+/// `vm01`, or `vm01:3` of the third of several commands: no id has a colon.
+fn file_name(vm: &VmId, index: Option<usize>) -> String {
+    index.map_or_else(|| vm.to_string(), |index| format!("{vm}:{}", index + 1))
 }
 
 /// The file of one stream of one attempt.
 #[derive(Clone, Debug)]
 pub struct OutputFile {
     dir: OutputDir,
-    vm: VmId,
+    name: String,
     pub(super) max: u64,
     file: Arc<OnceLock<File>>,
 }
 
 impl OutputFile {
     pub(super) fn path(&self) -> PathBuf {
-        self.dir.path.join(self.vm.as_str())
+        self.dir.path.join(&self.name)
     }
 
     /// Makes the file. It must not be there: nobody's file is written to, and
     /// no link is followed.
     fn make(&self) -> io::Result<File> {
-        self.dir.clear(&self.vm)?;
+        self.dir.remove(&self.name)?;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(&*self.dir.fd, self.vm.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+        let fd = openat(&*self.dir.fd, &*self.name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(fd.into())
     }
 }

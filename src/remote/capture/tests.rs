@@ -196,7 +196,7 @@ fn host() -> crate::ids::VmId {
 }
 
 async fn copied(dir: &OutputDir, bytes: &[u8]) -> OutputCopy {
-    let keep = Keep { file: Some(dir.file(&host(), MIB as u64)), ..Keep::default() };
+    let keep = Keep { file: Some(dir.file(&host(), None, MIB as u64)), ..Keep::default() };
     collect(0, keep, bytes).await.copy().unwrap().clone()
 }
 
@@ -225,7 +225,7 @@ async fn no_link_is_followed_and_no_directory_replaced() {
     fs::write(&victim, "safe").unwrap();
     symlink(&victim, &path).unwrap();
     let output = OutputDir::open(dir.path()).unwrap();
-    output.clear(&host()).unwrap();
+    output.clear(&host(), None).unwrap();
     assert!(!path.is_symlink());
     symlink(&victim, &path).unwrap();
     assert_eq!(copied(&output, b"bytes").await.cut, None);
@@ -233,7 +233,7 @@ async fn no_link_is_followed_and_no_directory_replaced() {
     assert_eq!(fs::read(&path).unwrap(), b"bytes");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(output.clear(&host()).is_err());
+    assert!(output.clear(&host(), None).is_err());
     assert!(matches!(copied(&output, b"bytes").await.cut, Some(Cut::Disk(_))));
     assert!(OutputDir::open(&victim).is_err());
 }

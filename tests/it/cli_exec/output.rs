@@ -155,3 +155,24 @@ fn colours_only_where_they_are_wanted() {
     let always = lab.exec(["--color", "always", "vm01,vm02", "echo out"]);
     assert!(always.text().contains("\x1b["), "{always:?}");
 }
+
+#[test]
+fn differences_from_what_most_wrote() {
+    let sshd = Sshd::start();
+    let lab = Lab::new().vm("vm01", &sshd).vm("vm02", &sshd).vm("vm03", &sshd);
+    let odd =
+        "case $ORCH_RUN in *.vm01.*) printf 'a\\nb\\033\\n'; exit 3;; *) printf 'a\\nc\\n';; esac";
+    let said = lab.exec(["--diff", "all", odd]);
+    let rule = "---------------";
+    assert_eq!(
+        said.ends(1).text(),
+        format!(
+            "{rule}\nvm[02-03] (2)\n{rule}\na\nc\n{rule}\nvm01 (1), exit 3\n{rule}\n\
+             --- vm[02-03]\n+++ vm01\n@@ -1,2 +1,2 @@\n a\n-c\n+b\\x1b\n"
+        )
+    );
+    lab.exec(["--diff", "-b", "all", "true"]).ends(0);
+    lab.exec(["--diff", "-o", "gather", "all", "true"]).ends(0);
+    lab.exec(["--diff", "-o", "summary", "all", "true"]).ends(2).says(&["--diff gathers"]);
+    lab.exec(["--diff", "--json", "all", "true"]).ends(2);
+}

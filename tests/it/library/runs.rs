@@ -35,6 +35,7 @@ async fn a_run_is_followed_and_cancelled() {
                 cancel.cancel();
                 "output"
             }
+            EventKind::CommandFinished { .. } => "command_finished",
             EventKind::HostFinished(_) => "host_finished",
             EventKind::Progress { .. } => "progress",
             EventKind::BatchFinished { .. } => "batch_finished",
