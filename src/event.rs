@@ -43,7 +43,8 @@ pub enum EventKind {
         summary: Vec<(Status, usize)>,
     },
     /// One of several commands has ended on a host, or will not be started; told
-    /// once for each, before the host has finished.
+    /// once for each, before the host has finished. A host whose turn never came
+    /// has none.
     CommandFinished {
         /// The host.
         vm: VmId,

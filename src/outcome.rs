@@ -355,7 +355,7 @@ pub struct HostResult {
     /// What became of the files of a transfer.
     pub transfer: Option<Transferred>,
     /// What became of each of several commands, in their order; empty for any
-    /// other action. The first that is no success gives the host its status, exit
+    /// other action. [`decisive`](Self::decisive) gives the host its status, exit
     /// and error.
     pub commands: Vec<CommandResult>,
     /// How many attempts were made.

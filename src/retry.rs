@@ -16,12 +16,24 @@ const DELAY_MAX: Duration = Duration::from_secs(8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     attempts: NonZeroU32,
+    insist: bool,
 }
 
 impl RetryPolicy {
     /// At most `attempts` attempts in all, the first one included.
     pub fn new(attempts: NonZeroU32) -> Self {
-        Self { attempts }
+        Self { attempts, insist: false }
+    }
+
+    /// The same, for a host too that let all the time for connecting pass.
+    pub fn insisting(self) -> Self {
+        Self { insist: true, ..self }
+    }
+
+    /// Whether a host is tried again that let all the time for connecting pass:
+    /// who did not answer then would be waited for as long again.
+    pub fn insists(&self) -> bool {
+        self.insist
     }
 
     /// One attempt and no other.

@@ -34,13 +34,13 @@ pub(super) struct Args {
     #[arg(long, env = "ORCHESTRATOR_COMMANDS", value_name = "FILE|-", conflicts_with_all = ["command", "argv", "stdin"])]
     commands: Option<PathBuf>,
     /// Go on with the next command after one that failed
-    #[arg(long, env = "ORCHESTRATOR_KEEP_GOING", requires = "commands", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "ORCHESTRATOR_KEEP_GOING", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     keep_going: bool,
     /// How many commands run at once on each VM, at most max_channels [default: 1]
-    #[arg(long, env = "ORCHESTRATOR_COMMANDS_PARALLEL", requires = "commands", value_name = "N")]
+    #[arg(long, env = "ORCHESTRATOR_COMMANDS_PARALLEL", value_name = "N")]
     commands_parallel: Option<NonZeroUsize>,
     /// Run them in one shell on each VM, so that cd and variables persist
-    #[arg(long, env = "ORCHESTRATOR_SHELL_SESSION", requires = "commands", conflicts_with = "commands_parallel", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "ORCHESTRATOR_SHELL_SESSION", conflicts_with = "commands_parallel", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     shell_session: bool,
 
     /// Run it even if it is known to need a terminal
@@ -62,6 +62,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     run_request(context, &args.request, &args.ssh, &args.output, || {
         args.refuse_swallowed_flag()?;
         let Some(path) = &args.commands else {
+            refuse_flags_of_lists()?;
             let (command, secrets) = args.process.apply(args.command()?)?;
             return Ok((command.into(), secrets));
         };
@@ -130,6 +131,21 @@ impl Args {
         let message = format!("{flag} after {command} would be a flag of ours, as ssh has it");
         let hint = "quote the whole command, or put it after --; flags stand before the VMs";
         Err(Failure::usage(message).hint(hint))
+    }
+}
+
+/// What is typed and only means something for several commands.
+fn refuse_flags_of_lists() -> Result<(), Failure> {
+    const FLAGS: [&str; 3] = ["--commands-parallel", "--keep-going", "--shell-session"];
+    let words = typed();
+    let mut flags = words.iter().take_while(|word| *word != "--");
+    let of_lists = |word: &String| FLAGS.iter().find(|flag| word.split('=').next() == Some(flag));
+    match flags.find_map(of_lists) {
+        Some(flag) => {
+            let hint = "name a file with one command a line: --commands FILE";
+            Err(Failure::usage(format!("{flag} is for several commands")).hint(hint))
+        }
+        None => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ pub struct ShellSession<'a> {
     /// The shell itself; `None` once it has ended.
     shell: Option<BoxFuture<'a, Report>>,
     /// What it reads.
-    lines: UnboundedSender<Bytes>,
+    lines: Sender<Bytes>,
     splitter: Splitter,
     cancel: CancellationToken,
 }
@@ -63,8 +63,9 @@ impl<'a> ShellSession<'a> {
         reconnect: impl Reconnect + 'a,
         cancel: &CancellationToken,
     ) -> Self {
-        let (lines, told) = unbounded_channel();
-        let _ = lines.send(Bytes::from_static(BEGIN.as_bytes()));
+        // What it does first, and one command.
+        let (lines, fed) = channel(2);
+        let _ = lines.try_send(Bytes::from_static(BEGIN.as_bytes()));
         let path = like.shell.as_deref().unwrap_or("/bin/sh");
         let shell = Command {
             program: Program::Argv(vec![path.into(), "-s".into()]),
@@ -77,7 +78,7 @@ impl<'a> ShellSession<'a> {
         // Each command has its own time, and keeps its own output.
         let limits = Limits { timeout: None, output_max: 0, ..limits };
         let running = async move {
-            let fed = Fed { command: &shell, source: Ok(Source::Told(told)) };
+            let fed = Fed { command: &shell, source: Ok(Source::Fed(fed)) };
             let output = Output { sink: Some(&mut sink), ..Output::default() };
             run_fed(&*connection, fed, &mark, limits, output, &reconnect, &cancelled).await
         };
@@ -107,37 +108,27 @@ impl<'a> ShellSession<'a> {
         };
         let (turn, done) = Turn::new(secret.mark(), limits.output_max, taken);
         self.splitter.begin(turn).await;
-        let _ = self.lines.send(text(command, &secret).into());
+        let _ = self.lines.send(text(command, &secret).into()).await;
         let deadline = limits.timeout.map(|timeout| started + timeout);
-        let end = tokio::select! {
+        let ended = |ending| Report { ending, ..Report::unsent(String::new()) };
+        let (report, over) = tokio::select! {
             biased;
-            Ok(code) = done => End::Told(ExitStatus::Code(code)),
-            report = &mut *shell => End::Over(report),
+            // Its mark came.
+            Ok(code) = done => (ended(Ending::Exited(ExitStatus::Code(code))), false),
+            report = &mut *shell => (report, true),
             () = at(deadline) => {
                 self.cancel.cancel();
-                match shell.await {
-                    Report { ending: Ending::Cancelled, kill, output_incomplete, .. } => {
-                        End::Over(Report {
-                            ending: Ending::TimedOut,
-                            kill,
-                            output_incomplete,
-                            ..Report::unsent(String::new())
-                        })
-                    }
-                    report => End::Over(report),
+                let mut report = shell.await;
+                if report.ending == Ending::Cancelled {
+                    report.ending = Ending::TimedOut;
                 }
+                (report, true)
             }
         };
+        if over {
+            self.shell = None;
+        }
         let (stdout, stderr) = self.splitter.end().await;
-        let report = match end {
-            End::Told(exit) => {
-                Report { ending: Ending::Exited(exit), ..Report::unsent(String::new()) }
-            }
-            End::Over(report) => {
-                self.shell = None;
-                report
-            }
-        };
         Report { stdout, stderr, run_time: started.elapsed(), timeout: limits.timeout, ..report }
     }
 
@@ -154,14 +145,6 @@ impl<'a> ShellSession<'a> {
             }
         }
     }
-}
-
-/// How a command's turn was over.
-enum End {
-    /// Its mark came.
-    Told(ExitStatus),
-    /// The shell ended.
-    Over(Report),
 }
 
 /// What both streams of one command kept.

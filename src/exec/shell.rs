@@ -4,11 +4,15 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, Limits, Mark, Reconnect, run};
+use super::attempt::{Fed, run_fed};
+use super::stdin::Source;
+use super::{Ending, Limits, Mark, Output, Reconnect};
 use crate::ids::{RunId, VmId};
 use crate::outcome::Phase;
 use crate::remote::{Captured, Command, ExitStatus, RunAs, Stdin};
@@ -113,13 +117,39 @@ impl Shell<'_> {
         stdin: impl Into<Arc<[u8]>>,
         limits: Limits,
     ) -> Result<Answer, ShellError> {
-        let words = [OsStr::new("-c"), OsStr::new(text), OsStr::new("sh")];
-        let words = words.iter().chain(args).map(OsString::from);
-        let mut command = Command::new("/bin/sh").args(words);
+        let mut command = command(text, args);
         let stdin = stdin.into();
         if !stdin.is_empty() {
             command = command.stdin(Stdin::Bytes(stdin));
         }
+        self.asked(command, None, limits).await
+    }
+
+    /// As [`run`](Self::run), without a limit once it has begun; its stdin is
+    /// what is sent to `fed`, until nobody can send any more.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run); the text's stdin ends.
+    pub async fn run_fed(
+        &self,
+        text: &str,
+        args: &[&OsStr],
+        fed: mpsc::Receiver<Bytes>,
+    ) -> Result<Answer, ShellError> {
+        let start = if self.run_as.is_some() { SUDO_START } else { START };
+        let limits = Limits { timeout: None, start: Some(start), ..Limits::default() };
+        self.asked(command(text, args), Some(fed), limits).await
+    }
+
+    async fn asked(
+        &self,
+        mut command: Command,
+        fed: Option<mpsc::Receiver<Bytes>>,
+        limits: Limits,
+    ) -> Result<Answer, ShellError> {
         if let Some(run_as) = self.run_as {
             command = command.run_as(run_as.clone());
         }
@@ -129,7 +159,13 @@ impl Shell<'_> {
             Ok(mark) => mark,
             Err(error) => return unavailable(Phase::Shell, error.to_string(), None),
         };
-        let report = run(self.connection, &command, &mark, limits, None, &Never, self.cancel).await;
+        let source = match fed {
+            Some(fed) => Ok(Source::Fed(fed)),
+            None => Source::open(&command.stdin).await,
+        };
+        let (fed, output) = (Fed { command: &command, source }, Output::default());
+        let (connection, cancel) = (self.connection, self.cancel);
+        let report = run_fed(connection, fed, &mark, limits, output, &Never, cancel).await;
         match report.ending {
             Ending::Exited(exit) => {
                 Ok(Answer { exit, stdout: report.stdout, stderr: report.stderr })
@@ -142,6 +178,11 @@ impl Shell<'_> {
             Ending::Cancelled => Err(ShellError::Cancelled),
         }
     }
+}
+
+fn command(text: &str, args: &[&OsStr]) -> Command {
+    let words = [OsStr::new("-c"), OsStr::new(text), OsStr::new("sh")];
+    Command::new("/bin/sh").args(words.iter().chain(args).map(OsString::from))
 }
 
 /// A text of ours is not worth a second connection.

@@ -35,10 +35,10 @@ pub(super) struct Feed {
 /// The command's own stdin, ready to be read.
 pub(super) enum Source {
     Bytes(Arc<[u8]>),
+    /// Whatever is sent here, until nobody can send any more.
+    Fed(mpsc::Receiver<Bytes>),
     File(tokio::fs::File),
     Inherit,
-    /// What comes, until nobody sends any more.
-    Told(mpsc::UnboundedReceiver<Bytes>),
 }
 
 impl Source {
@@ -98,14 +98,14 @@ pub(super) async fn feed(
                 }
             }
         }
-        Source::File(file) => copy(file, &*input).await?,
-        Source::Told(mut told) => {
-            while let Some(bytes) = told.recv().await {
+        Source::Fed(mut bytes) => {
+            while let Some(bytes) = bytes.recv().await {
                 if input.write(bytes).await.is_err() {
                     return Ok(());
                 }
             }
         }
+        Source::File(file) => copy(file, &*input).await?,
         Source::Inherit => copy(tokio::io::stdin(), &*input).await?,
     }
     let _ = input.eof().await;

@@ -206,6 +206,7 @@ impl Builder<Ready> {
             channels_max: ssh.max_channels as usize,
             handshakes_max: ssh.connect_gate_per_host as usize,
             idle_max: parts.config.remote_execution.connection_pool_size as usize,
+            sockets_max: sockets_max(),
             connect_timeout: ssh.connect_timeout,
         };
         let connector = Arc::new(SshConnector::new(settings));
@@ -288,4 +289,12 @@ pub(crate) fn open_audit(config: &Config) -> Result<AuditLog, BuildError> {
     let redactor = Redactor::builtin();
     let redact: crate::audit::Redact = Arc::new(move |text| redactor.redact(text).text);
     Ok(AuditLog::open(path, crate::audit::Options::new(redact))?)
+}
+
+/// How many sockets this process may have at once: each host may need a file of
+/// this machine's too, and some are for the rest.
+fn sockets_max() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    (files / 2).saturating_sub(8)
 }

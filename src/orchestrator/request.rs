@@ -225,10 +225,12 @@ impl Request {
         self
     }
 
-    /// How often to try again after the first attempt.
+    /// How often to try again after the first attempt, however long that takes.
+    /// Without this, `default_retry` attempts are made, but a host that let all of
+    /// `connect_timeout` pass is not tried again.
     pub fn retries(mut self, retries: u32) -> Self {
         let attempts = NonZeroU32::MIN.saturating_add(retries);
-        self.options.retry = RetryPolicy::new(attempts);
+        self.options.retry = RetryPolicy::new(attempts).insisting();
         self
     }
 

@@ -70,13 +70,9 @@ impl CommandResult {
 impl HostResult {
     /// Takes the results of its commands, and what they make of the host.
     pub(crate) fn conclude(&mut self, commands: Vec<CommandResult>) {
-        let unrecorded = commands.iter().position(|command| !command.recorded());
-        let failed = commands.iter().position(|command| !command.success());
         self.status = Status::Success;
         self.exit = commands.last().and_then(|last| last.exit.clone());
-        if let Some(index) = unrecorded.or(failed)
-            && let Some(decisive) = commands.get(index)
-        {
+        if let Some((index, decisive)) = decisive(&commands) {
             self.status = decisive.status;
             self.exit.clone_from(&decisive.exit);
             self.kill.clone_from(&decisive.kill);
@@ -99,10 +95,63 @@ impl HostResult {
         self.commands = commands;
     }
 
+    /// The command that gave the host its status: the first that is no success.
+    /// One that was not started counts only where all others succeeded.
+    pub fn decisive(&self) -> Option<&CommandResult> {
+        decisive(&self.commands).map(|(_, command)| command)
+    }
+
     /// What was written to stdout, whole and in order: once, or by each command
     /// that ran.
     pub fn stdouts(&self) -> impl Iterator<Item = &Captured> {
         let own = self.commands.is_empty().then_some(&self.stdout);
         own.into_iter().chain(self.commands.iter().map(|command| &command.stdout))
+    }
+}
+
+fn decisive(commands: &[CommandResult]) -> Option<(usize, &CommandResult)> {
+    let first = |of: fn(&CommandResult) -> bool| {
+        commands.iter().enumerate().find(|(_, command)| of(command))
+    };
+    first(|command| !command.recorded())
+        .or_else(|| first(|it| !it.success() && it.status != Status::NotStarted))
+        .or_else(|| first(|it| !it.success()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(statuses: &[Status], status: Status, message: Option<&str>) {
+        let of = |&status: &Status| {
+            let mut host = HostResult::new("vm01".parse().unwrap(), String::new(), status);
+            host.effect = match status {
+                Status::Failed | Status::Success | Status::Timeout => Effect::Present,
+                _ => Effect::Absent,
+            };
+            host.failure = (status != Status::Success).then(|| Failure {
+                code: "x",
+                phase: Phase::Exec,
+                message: "no".into(),
+                hint: None,
+                retryable: false,
+            });
+            CommandResult::of("x".into(), host)
+        };
+        let mut host = HostResult::new("vm01".parse().unwrap(), String::new(), Status::Unknown);
+        host.conclude(statuses.iter().map(of).collect());
+        assert_eq!((host.status, host.success()), (status, status == Status::Success));
+        assert_eq!(host.failure.as_ref().map(|failure| failure.message.as_str()), message);
+    }
+
+    #[test]
+    fn the_first_that_is_no_success_decides() {
+        use Status::{Failed, NotStarted, PolicyDenied, Success, Timeout, Unreachable};
+        check(&[Success, Success], Success, None);
+        check(&[Success, Timeout, Failed], Timeout, Some("command 2 of 3: no"));
+        check(&[NotStarted, Failed, NotStarted], Failed, Some("command 2 of 3: no"));
+        check(&[Success, NotStarted], NotStarted, Some("command 2 of 2: no"));
+        check(&[Unreachable, NotStarted], Unreachable, Some("no"));
+        check(&[NotStarted, PolicyDenied], PolicyDenied, Some("no"));
     }
 }

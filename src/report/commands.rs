@@ -124,10 +124,8 @@ pub(super) fn failed(
 
 /// Whether what the host failed by is told with one of its commands.
 pub(super) fn explained(result: &HostResult) -> bool {
-    let decisive = result.commands.iter().find(|command| !command.recorded());
-    let decisive = decisive.or_else(|| result.commands.iter().find(|it| !it.success()));
-    decisive.is_some_and(|it| is_told(it) || it.status == Status::NotStarted && it.recorded())
-        && result.recorded()
+    let told = |it: &CommandResult| is_told(it) || it.status == Status::NotStarted;
+    result.recorded() && result.decisive().is_some_and(told)
 }
 
 /// How many commands were not started, if some were and others not; and why,
@@ -208,6 +206,57 @@ mod tests {
         assert_eq!(line(0, &cwd), told);
         let unreachable = with(Status::Unreachable, "connect_failed", Phase::Tcp, "refused");
         assert_eq!(line(0, &unreachable), "");
+    }
+
+    #[test]
+    fn gathered_under_their_commands() {
+        use super::super::fixture::{finished, started, watch_text};
+        let same = [("uname", 0, "Linux\n"), ("echo -n a", 0, "a"), ("true", 0, "")];
+        let mut other =
+            commands("vm03", &[("uname", 0, "Linux\n"), ("echo -n a", 3, "a"), ("true", 0, "")]);
+        other.commands[2].status = Status::NotStarted;
+        let kinds = vec![
+            started(&["vm01", "vm02", "vm03"]),
+            finished(commands("vm01", &same)),
+            finished(commands("vm02", &same)),
+            finished(other),
+        ];
+        let (out, err) = watch_text(&mut super::super::Gathered::new(Style::default()), kinds);
+        let rule = "---------------";
+        let common = "$ uname\nLinux\n$ echo -n a\na\n";
+        assert_eq!(
+            out,
+            format!(
+                "{rule}\nvm[01-02] (2)\n{rule}\n{common}$ true\n\
+                 {rule}\nvm03 (1), exit 3\n{rule}\n{common}"
+            )
+        );
+        assert!(err.starts_with("vm03: 1 of 3 commands was not started\n"), "{err}");
+    }
+
+    #[test]
+    fn lines_of_commands_that_run_at_once_stay_whole() {
+        use super::super::fixture::{output, started, watch_text};
+        use crate::event::EventKind;
+        use crate::remote::Stream;
+        let told = |index: usize, text: &str| {
+            let EventKind::Output { vm, stream, bytes, .. } =
+                output("vm01", Stream::Stdout, text.as_bytes())
+            else {
+                panic!("output")
+            };
+            EventKind::Output { vm, index: Some(index), stream, bytes }
+        };
+        let done = |index: usize| EventKind::CommandFinished {
+            vm: vm("vm01"),
+            index,
+            of: 2,
+            result: Box::new(commands("vm01", &[("x", 2, "")]).commands[0].clone()),
+        };
+        let kinds = vec![started(&["vm01"]), told(0, "a"), told(1, "b"), done(0), told(1, "c\n")];
+        let (out, err) = watch_text(&mut super::super::Labelled::new(Style::default()), kinds);
+        assert_eq!(out, "vm01 │ a\nvm01 │ bc\n");
+        assert_eq!(err, "vm01: command 1 of 2 failed: exit 2: x\n");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use self::line::Line;
 use self::turn::{Done, End};
 use super::record::{Nth, Op};
+use super::slots::Slot;
 use super::unit::Unit;
 use crate::event::EventKind;
 use crate::outcome::{CommandResult, Failure, HostResult, Phase, Status};
@@ -30,6 +31,7 @@ impl Unit {
         &self,
         list: &CommandList,
         refused: Option<HostResult>,
+        slot: &Slot,
     ) -> HostResult {
         if refused.is_none() {
             self.emitter.emit(EventKind::HostStarted { vm: self.host().vm.clone() });
@@ -46,7 +48,7 @@ impl Unit {
         }
         match refused {
             Some(refused) => work.refuse(ops, refused).await,
-            None => work.run(ops, &mut result).await,
+            None => work.run(ops, &mut result, slot).await,
         }
         result.conclude(work.finished());
         result
@@ -98,11 +100,11 @@ impl<'a> Work<'a> {
     }
 
     /// Runs them, and writes into `host` on what connection that was.
-    async fn run(&mut self, mut ops: VecDeque<(usize, Op)>, host: &mut HostResult) {
+    async fn run(&mut self, mut ops: VecDeque<(usize, Op)>, host: &mut HostResult, slot: &Slot) {
         let unit = self.unit;
         let Ok(endpoint) = &unit.host().endpoint else { return self.leave(ops, None).await };
         let mut at_once = self.list.parallel.get().min(unit.sessions.channels_max());
-        let line = Line::new(unit, endpoint, at_once > 1);
+        let line = Line::new(unit, endpoint, slot, at_once > 1);
         let began = Instant::now();
         let (mut running, mut settling) = (FuturesUnordered::new(), FuturesUnordered::new());
         let (mut stop, mut ended) = (false, None);
@@ -116,7 +118,8 @@ impl<'a> Work<'a> {
                     // The server gives this connection fewer channels than we
                     // would use.
                     End::Crowded(index, op) => {
-                        ops.push_front((index, op));
+                        let at = ops.partition_point(|(later, _)| *later < index);
+                        ops.insert(at, (index, op));
                         at_once = running.len().max(1);
                     }
                     End::Done(Done { index, op, result }) => {
@@ -181,6 +184,12 @@ impl<'a> Work<'a> {
         for settled in settling {
             let (index, result) = settled.await;
             self.tell(index, result);
+        }
+        // Whose attempts could not be recorded.
+        for index in 0..self.results.len() {
+            if self.results[index].is_none() {
+                self.tell(index, result.clone());
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::gate::{Gate, judge_probe};
 use super::halt::{Halt, was_stopped};
 use super::handle::{self, Emitter};
+use super::slots::Slots;
 use super::unit::Unit;
 use super::{Engine, Options, OutputFiles, verdict};
 use crate::event::{EventKind, StopReason};
@@ -18,6 +19,7 @@ use crate::ids::VmId;
 use crate::outcome::{HostResult, tally};
 use crate::plan::Plan;
 use crate::remote::{Action, Command};
+use crate::transfer::Among;
 
 /// Owns the state of a run.
 pub(super) struct Dispatch {
@@ -25,6 +27,7 @@ pub(super) struct Dispatch {
     options: Options,
     halt: Halt,
     lane: Lane,
+    among: Among,
     results: Vec<Option<HostResult>>,
     failed: usize,
 }
@@ -48,6 +51,7 @@ impl Dispatch {
         halt: Halt,
     ) -> Self {
         let results = plan.hosts.iter().map(|_| None).collect();
+        let among = Among::hosts(plan.hosts.len());
         let command = engine.recorder.redact(&plan.action.display());
         let files = options.files.clone();
         let commands = match &plan.action {
@@ -58,7 +62,7 @@ impl Dispatch {
             _ => Arc::default(),
         };
         let lane = Lane { plan: Arc::new(plan), command, commands, emitter, files };
-        Self { engine, options, halt, lane, results, failed: 0 }
+        Self { engine, options, halt, lane, among, results, failed: 0 }
     }
 
     /// Does it all; gives one result per host, in the plan's order.
@@ -121,14 +125,21 @@ impl Dispatch {
     ) {
         let mut units = JoinSet::new();
         let mut running = HashMap::new();
+        let slots = self.slots();
         loop {
-            while units.len() < self.options.fanout.max(1) && !self.halt.is_stopped() {
-                let Some(index) = hosts.next() else { break };
-                let unit = self.unit(lane, index);
-                let task = units.spawn(async move { unit.run().await });
-                running.insert(task.id(), index);
-            }
-            let Some(joined) = units.join_next_with_id().await else { return };
+            let more = !hosts.is_empty() && !self.halt.is_stopped();
+            let joined = tokio::select! {
+                biased;
+                Some(joined) = units.join_next_with_id() => joined,
+                slot = slots.next(), if more => {
+                    let Some(index) = hosts.next() else { continue };
+                    let unit = self.unit(lane, index);
+                    let task = units.spawn(async move { unit.run(&slot).await });
+                    running.insert(task.id(), index);
+                    continue;
+                }
+                else => return,
+            };
             let (id, result) = match joined {
                 Ok((id, result)) => (id, Some(result)),
                 Err(error) => (error.id(), None),
@@ -211,6 +222,13 @@ impl Dispatch {
         judge_probe(&results)
     }
 
+    /// Where one after the other was asked for, or failures decide whether there
+    /// is another, nobody begins while it is open how the last one ends.
+    fn slots(&self) -> Slots {
+        let fanout = self.options.fanout;
+        Slots::new(fanout, fanout > 1 && self.options.rollout.max_fail.is_none())
+    }
+
     fn unit(&self, lane: &Lane, index: usize) -> Unit {
         Unit {
             plan: Arc::clone(&lane.plan),
@@ -220,6 +238,7 @@ impl Dispatch {
             sessions: Arc::clone(&self.engine.sessions),
             recorder: self.engine.recorder.clone(),
             ledger: self.engine.ledger.clone(),
+            among: self.among.clone(),
             emitter: lane.emitter.clone(),
             cancel: self.halt.token().clone(),
             halt: self.halt.clone(),

@@ -13,6 +13,7 @@ mod handle;
 mod record;
 mod schedule;
 mod script;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -53,7 +54,8 @@ pub struct Engine {
 /// The choices of one run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Hosts at once.
+    /// Hosts at once. One that takes long to connect to does not count until
+    /// it is connected, unless failures stop the run or this is 1.
     pub fanout: usize,
     /// The bounds of each attempt; `timeout` is replaced by the command's own
     /// if it has one.

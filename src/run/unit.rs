@@ -16,6 +16,7 @@ use super::halt::Halt;
 use super::handle::Emitter;
 use super::record::Recorder;
 use super::script::Place;
+use super::slots::Slot;
 use super::verdict::{self, Verdict};
 use super::{Options, OutputFiles};
 use crate::event::{Chunk, EventKind, Progress};
@@ -26,11 +27,15 @@ use crate::plan::{Plan, PlannedHost};
 use crate::remote::{Action, Command, Keep, OutputDir, Stream, Transfer};
 use crate::retry::{self, Sent};
 use crate::session::{Session, SessionManager, Use};
-use crate::transfer::{self, Ledger};
+use crate::transfer::{self, Among, Ledger};
 use crate::transport::{Connection, Endpoint};
 
 /// How many bytes of a host's output may wait for the consumer.
 const OUTPUT_WAITING_MAX: usize = 1024 * 1024;
+
+/// How long connecting takes at most where all is well. Whoever takes longer
+/// lends its slot.
+pub(super) const CONNECT_SOON: Duration = Duration::from_secs(1);
 
 /// Owns one host's attempts.
 pub(super) struct Unit {
@@ -41,6 +46,7 @@ pub(super) struct Unit {
     pub(super) sessions: Arc<SessionManager>,
     pub(super) recorder: Recorder,
     pub(super) ledger: Ledger,
+    pub(super) among: Among,
     pub(super) emitter: Emitter,
     pub(super) cancel: CancellationToken,
     pub(super) halt: Halt,
@@ -70,12 +76,12 @@ impl Unit {
     }
 
     /// Does all that is to be done for this host.
-    pub(super) async fn run(&self) -> HostResult {
+    pub(super) async fn run(&self, slot: &Slot) -> HostResult {
         let started = Instant::now();
         let mut result = match (self.obstacle(), &self.plan.action) {
-            (refused, Action::Commands(list)) => self.commands(list, refused).await,
+            (refused, Action::Commands(list)) => self.commands(list, refused, slot).await,
             (Some(result), _) => self.record_refusal(result).await,
-            (None, _) => self.attempts().await,
+            (None, _) => self.attempts(slot).await,
         };
         result.elapsed = started.elapsed();
         result.finished_at = Timestamp::now();
@@ -111,7 +117,7 @@ impl Unit {
         result
     }
 
-    async fn attempts(&self) -> HostResult {
+    async fn attempts(&self, slot: &Slot) -> HostResult {
         let host = self.host();
         self.emitter.emit(EventKind::HostStarted { vm: host.vm.clone() });
         let mut delays = self.options.retry.delays(retry::random);
@@ -128,7 +134,7 @@ impl Unit {
                 }
             };
             // A panic must not leave an attempt on record without its result.
-            let attempt = AssertUnwindSafe(self.attempt(number)).catch_unwind().await;
+            let attempt = AssertUnwindSafe(self.attempt(number, slot)).catch_unwind().await;
             let (mut result, sent) = attempt.unwrap_or_else(|_| {
                 (verdict::fault(host.vm.clone(), self.command.clone()), Sent::Unknown)
             });
@@ -142,7 +148,7 @@ impl Unit {
             let Some(delay) = delays.next().filter(|_| again) else { return result };
             tracing::debug!(vm = %host.vm, attempt = number, ?delay, "trying again");
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
+                () = slot.lend(Duration::ZERO, tokio::time::sleep(delay)) => {}
                 () = self.cancel.cancelled() => return result,
             }
         }
@@ -153,12 +159,12 @@ impl Unit {
         let transient = result.failure.as_ref().is_some_and(|failure| failure.retryable);
         transient
             && retry::may_retry(sent, false, idempotent)
-            && !verdict::out_of_time(result)
+            && (self.options.retry.insists() || !verdict::out_of_time(result))
             && !self.cancel.is_cancelled()
     }
 
     /// One attempt: a connection, and the action on it.
-    async fn attempt(&self, number: u32) -> (HostResult, Sent) {
+    async fn attempt(&self, number: u32, slot: &Slot) -> (HostResult, Sent) {
         let mut result = self.blank(Status::Unreachable);
         let host = self.host();
         let Ok(endpoint) = &host.endpoint else { return (result, Sent::No) };
@@ -172,7 +178,7 @@ impl Unit {
         let mut r#use = if alone { Use::Exclusive } else { Use::Shared };
         loop {
             let claimed = tokio::select! {
-                claimed = self.sessions.claim(endpoint, r#use) => claimed,
+                claimed = slot.lend(CONNECT_SOON, self.sessions.claim(endpoint, r#use)) => claimed,
                 () = self.cancel.cancelled() => {
                     result.status = Status::Cancelled;
                     return (result, Sent::No);
@@ -185,6 +191,7 @@ impl Unit {
                     return (result, Sent::No);
                 }
             };
+            slot.take_back(&self.cancel).await;
             let fresh = session.is_fresh();
             self.connected(&session, &mut result);
             let done = self.act(session.connection(), endpoint, number, &mut result).await;
@@ -349,7 +356,7 @@ impl Unit {
             watcher: &teller,
             cancel: &self.cancel,
         };
-        transfer::run(transfer, context).await
+        transfer::run_among(transfer, context, &self.among).await
     }
 }
 

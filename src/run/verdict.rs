@@ -48,6 +48,7 @@ impl Verdict {
             Kind::HostKeyUnknownType => (Status::HostKeyRejected, "host_key_unknown_type"),
             Kind::Key => (Status::AuthFailed, "key_unusable"),
             Kind::Network => (Status::Unreachable, "connect_failed"),
+            Kind::NoFiles => (Status::Unreachable, "too_many_open_files"),
             Kind::Protocol => (Status::Unreachable, "protocol_error"),
         };
         let phase = match error.phase {

@@ -98,7 +98,7 @@ impl End {
         use ConnectErrorKind as Kind;
         let Some(error) = error else { return Self::Answered };
         match (error.kind, error.phase) {
-            (Kind::Key | Kind::CircuitOpen, _) => Self::Untold,
+            (Kind::Key | Kind::CircuitOpen | Kind::NoFiles, _) => Self::Untold,
             // An sshd above its MaxStartups drops us so, and is very much alive.
             (Kind::Network, ConnectPhase::Banner) => Self::Answered,
             (Kind::Network | Kind::Deadline, _) => Self::Failed,

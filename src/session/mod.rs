@@ -9,6 +9,7 @@
 mod breaker;
 mod carriers;
 mod making;
+mod places;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +18,20 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::breaker::Breaker;
 use self::carriers::Carriers;
 use self::making::Making;
+use self::places::Places;
 use crate::transport::{
     ConnectError, ConnectErrorKind, ConnectPhase, Connection, Connector, Endpoint, Route,
 };
+
+/// How long to wait when the system has no file left for a socket, and how
+/// often: others may give some back, of this process or of another.
+const NO_FILES_PAUSE: Duration = Duration::from_millis(100);
+const NO_FILES_TRIES: usize = 600;
 
 /// How long a connection may stay unused.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +45,8 @@ pub struct Bounds {
     pub handshakes_max: usize,
     /// Connections that are kept although nobody uses them.
     pub idle_max: usize,
+    /// Sockets at once; who needs one more waits.
+    pub sockets_max: usize,
     /// From name resolution to the end of authentication, for each server on
     /// the way.
     pub connect_timeout: Duration,
@@ -49,6 +58,7 @@ impl Default for Bounds {
             channels_max: 8,
             handshakes_max: 8,
             idle_max: 10,
+            sockets_max: usize::MAX,
             connect_timeout: Duration::from_secs(15),
         }
     }
@@ -73,6 +83,7 @@ pub struct SessionManager {
     making: Mutex<HashMap<Endpoint, Arc<Making>>>,
     carriers: Carriers,
     breaker: Breaker,
+    places: Arc<Places>,
 }
 
 #[derive(Default)]
@@ -90,6 +101,7 @@ pub struct Session {
     connection: Arc<dyn Connection>,
     endpoint: Endpoint,
     pool: Arc<Pool>,
+    places: Arc<Places>,
     idle_max: usize,
     fresh: bool,
 }
@@ -105,6 +117,7 @@ impl SessionManager {
             making: Mutex::default(),
             carriers: Carriers::default(),
             breaker: Breaker::default(),
+            places: Arc::new(Places::new(bounds.sockets_max)),
         }
     }
 
@@ -166,19 +179,41 @@ impl SessionManager {
             // The permit is given back when the server has let us in, because
             // that is what MaxStartups counts.
             let _permit = gate.acquire().await;
+            let Some(carrier) = &carrier else { return self.connect_in_place(endpoint).await };
             // Not before: who waits for a turn learns what became of the others.
             let ticket = self.breaker.admit(endpoint)?;
-            let result = match &carrier {
-                None => self.within(endpoint, |end| self.connector.connect(endpoint, end)).await,
-                Some(carrier) => {
-                    let over = |end| self.connector.connect_over(carrier, endpoint, end);
-                    self.within(endpoint, over).await
-                }
-            };
+            let over = |end| self.connector.connect_over(carrier, endpoint, end);
+            let result = self.within(endpoint, over).await;
             ticket.end(&result);
             result
         }
         .boxed()
+    }
+
+    /// Connects over a socket of its own, when there is a place for one. That the
+    /// system has no file for it lowers how many there may be; it is tried again.
+    async fn connect_in_place(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<Arc<dyn Connection>, ConnectError> {
+        let mut tries = 0;
+        loop {
+            let place = self.places.take(|| self.pool.drop_idle()).await;
+            let ticket = self.breaker.admit(endpoint)?;
+            let result = self.within(endpoint, |end| self.connector.connect(endpoint, end)).await;
+            ticket.end(&result);
+            match result {
+                Ok(connection) => return Ok(self.places.keep(place, connection)),
+                Err(error) if error.kind != ConnectErrorKind::NoFiles => return Err(error),
+                Err(error) if tries == NO_FILES_TRIES => return Err(error),
+                Err(_) => {
+                    tries += 1;
+                    self.places.lower(place);
+                    self.pool.drop_idle();
+                    sleep(NO_FILES_PAUSE).await;
+                }
+            }
+        }
     }
 
     /// A connection that shares nothing with any other, for when one of those
@@ -263,6 +298,7 @@ impl SessionManager {
             connection,
             endpoint: endpoint.clone(),
             pool: Arc::clone(&self.pool),
+            places: Arc::clone(&self.places),
             idle_max: self.bounds.idle_max,
             fresh,
         }
@@ -283,13 +319,26 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.pool.give_back(&self.endpoint, &self.connection, self.idle_max);
+        let idle_max = if self.places.are_wanted() { 0 } else { self.idle_max };
+        self.pool.give_back(&self.endpoint, &self.connection, idle_max);
     }
 }
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, Vec<Pooled>>> {
         lock(&self.0)
+    }
+
+    /// Closes what nobody uses.
+    fn drop_idle(&self) {
+        let mut dropped = Vec::new();
+        let mut pool = self.lock();
+        for kept in pool.values_mut() {
+            dropped.extend(kept.extract_if(.., |pooled| pooled.claims == 0));
+        }
+        pool.retain(|_, kept| !kept.is_empty());
+        drop(pool);
+        drop(dropped);
     }
 
     fn give_back(&self, endpoint: &Endpoint, connection: &Arc<dyn Connection>, idle_max: usize) {
@@ -340,4 +389,65 @@ fn way(endpoint: &Endpoint) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::transport::{Identity, Trust};
+
+    /// Finds no file so many times, and then nobody who lets it in.
+    struct Poor(AtomicUsize);
+
+    impl Connector for Poor {
+        fn connect<'a>(
+            &'a self,
+            _: &'a Endpoint,
+            _: Instant,
+        ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
+            let poor = |left: usize| left.checked_sub(1);
+            let kind = match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, poor) {
+                Ok(_) => ConnectErrorKind::NoFiles,
+                Err(_) => ConnectErrorKind::Auth,
+            };
+            let message = String::new();
+            let phase = ConnectPhase::Tcp;
+            let error = ConnectError { phase, kind, message, hint: None, host_key: None };
+            std::future::ready(Err(error)).boxed()
+        }
+    }
+
+    fn endpoint(label: &str) -> Endpoint {
+        Endpoint {
+            label: label.into(),
+            address: label.into(),
+            port: 22,
+            user: "ops".into(),
+            identity: Identity::default(),
+            trust: Trust::default(),
+            route: Route::Direct,
+            profile: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_we_have_no_file_left_is_no_failure_of_a_host() {
+        let connector = Arc::new(Poor(AtomicUsize::new(NO_FILES_TRIES)));
+        let sessions = SessionManager::new(connector, Bounds::default());
+        let error = sessions.connect(&endpoint("one")).await.err().unwrap();
+        assert_eq!(error.kind, ConnectErrorKind::Auth);
+        // There is a place left for the next.
+        let error = sessions.connect(&endpoint("two")).await.err().unwrap();
+        assert_eq!(error.kind, ConnectErrorKind::Auth);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_files_for_ever() {
+        let connector = Arc::new(Poor(AtomicUsize::new(usize::MAX)));
+        let sessions = SessionManager::new(connector, Bounds::default());
+        let error = sessions.connect(&endpoint("one")).await.err().unwrap();
+        assert_eq!(error.kind, ConnectErrorKind::NoFiles);
+    }
 }

@@ -63,12 +63,17 @@ async fn write_batch(
     let Some(first) = queue.recv().await else { return Ok(()) };
     let Packet { head, mut payload } = first;
     let mut batch = BytesMut::from(head);
-    while payload.is_empty()
-        && batch.len() < BATCH_MAX
+    // A short payload is copied: what stands alone in a packet of SSH costs more.
+    while batch.len() + payload.len() < BATCH_MAX
         && let Ok(next) = queue.try_recv()
     {
+        batch.extend_from_slice(&payload);
         batch.extend_from_slice(&next.head);
         payload = next.payload;
+    }
+    if batch.len() + payload.len() < BATCH_MAX {
+        batch.extend_from_slice(&payload);
+        payload = Bytes::new();
     }
     input.write(batch.freeze()).await?;
     if payload.is_empty() { Ok(()) } else { input.write(payload).await }

@@ -439,6 +439,7 @@ async fn tcp(
             Ok(Ok(stream)) => {
                 return Socket::tcp(stream).map_err(|error| unreached(error.to_string(), None));
             }
+            Ok(Err(error)) if lacks_files(&error) => return Err(no_files(&at, &error)),
             Ok(Err(error)) => last = format!("cannot connect to {at}: {}", plain(&error)),
             Err(_) if Instant::now() >= deadline => {
                 return Err(late(endpoint, ConnectPhase::Tcp, started.elapsed()));
@@ -448,6 +449,18 @@ async fn tcp(
     }
     let hint = format!("check that sshd runs there and listens on port {}", endpoint.port);
     Err(unreached(last, Some(hint)))
+}
+
+/// Whether this process, or the system, has too many files open.
+fn lacks_files(error: &std::io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    errno.is_some_and(|errno| [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].contains(&errno))
+}
+
+fn no_files(at: &str, error: &std::io::Error) -> ConnectError {
+    let hint = "raise the limit of open files (ulimit -n), or lower --fanout".to_owned();
+    let message = format!("cannot connect to {at}: {}", plain(error));
+    ConnectError { hint: Some(hint), ..fail(ConnectPhase::Tcp, ConnectErrorKind::NoFiles, message) }
 }
 
 fn unreached(cause: String, hint: Option<String>) -> ConnectError {

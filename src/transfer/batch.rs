@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub(super) const AT_ONCE: usize = 2;
 
 /// How many files are in one.
-const FILES_MAX: usize = 128;
+const FILES_MAX: usize = 256;
 
 /// How many bytes are in one, unless it is a single file.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -69,7 +69,7 @@ mod tests {
         );
         let many = vec![0_u64; 300];
         let lengths: Vec<usize> = of(&many, |size| size).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [128, 128, 44]);
+        assert_eq!(lengths, [256, 44]);
         assert!(of(&[] as &[u64], |size| size).is_empty());
     }
 }

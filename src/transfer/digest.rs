@@ -87,11 +87,20 @@ pub async fn digests(
     shell: &Shell<'_>,
     files: &[Wanted<'_>],
 ) -> Result<Vec<Result<Digest, Why>>, DigestError> {
+    digests_by(shell, None, files).await
+}
+
+/// As [`digests`]; a tool may be named that is tried before the others.
+pub(super) async fn digests_by(
+    shell: &Shell<'_>,
+    favourite: Option<VerifiedBy>,
+    files: &[Wanted<'_>],
+) -> Result<Vec<Result<Digest, Why>>, DigestError> {
     let mut digests = Vec::with_capacity(files.len());
     let mut rest = files;
     while !rest.is_empty() {
         let (batch, after) = rest.split_at(batch(rest));
-        digests.extend(some(shell, batch).await?);
+        digests.extend(some(shell, favourite, batch).await?);
         rest = after;
     }
     Ok(digests)
@@ -111,6 +120,7 @@ fn batch(files: &[Wanted<'_>]) -> usize {
 /// error, and the others each for itself.
 async fn some(
     shell: &Shell<'_>,
+    favourite: Option<VerifiedBy>,
     files: &[Wanted<'_>],
 ) -> Result<Vec<Result<Digest, Why>>, DigestError> {
     let mut found: Vec<Option<Result<Digest, Why>>> = files
@@ -127,7 +137,7 @@ async fn some(
             continue;
         }
         let batch: Vec<Wanted<'_>> = asked.iter().map(|&i| files[i]).collect();
-        for (i, digest) in asked.into_iter().zip(ask(shell, form, &batch).await?) {
+        for (i, digest) in asked.into_iter().zip(ask(shell, favourite, form, &batch).await?) {
             found[i] = digest;
         }
     }
@@ -156,11 +166,13 @@ fn path(file: &Wanted<'_>) -> Vec<u8> {
 
 async fn ask(
     shell: &Shell<'_>,
+    favourite: Option<VerifiedBy>,
     form: Form,
     files: &[Wanted<'_>],
 ) -> Result<Vec<Option<Result<Digest, Why>>>, DigestError> {
     let proof = Proof::new().map_err(|error| DigestError::Broken(error.to_string()))?;
     let mut args = proof.args().to_vec();
+    args.push(favourite.map_or("", VerifiedBy::as_str).into());
     args.push(if form == Form::Many { "many" } else { "each" }.into());
     for file in files {
         if form == Form::Each {
@@ -180,7 +192,7 @@ fn amount(bytes: u64) -> String {
 
 /// The digests in an answer; `None` where it holds neither a digest nor a
 /// reason.
-fn understand(
+pub(super) fn understand(
     answer: &Answer,
     mark: &str,
     files: &[Wanted<'_>],

@@ -1,14 +1,15 @@
 # Says the SHA-256 of files.
 #
-# Run by `/bin/sh -c` behind tool.sh, with these arguments after its own:
+# Run by `/bin/sh -c` behind tool.sh, with these arguments after its own: the tool
+# to be tried first, or nothing; and
 #   many   and then paths that no tool writes in another way; or
 #   each   and then pairs: how much of the file, and its path
 # How much is nothing for all of it, or how many times 65536, 256 and 1 bytes.
 #
 # shellcheck shell=sh disable=SC2154
 
-form=$3
-shift 3
+favourite=$3 form=$4
+shift 4
 
 # Says the SHA-256 of one file, read from stdin: its name never matters.
 one() {
@@ -17,7 +18,7 @@ one() {
         say N "$index"
     elif why=$({ : <"$2"; } 2>&1); then
         # shellcheck disable=SC2086 # three numbers
-        if digest $1 <"$2"; then say H "$index $sum"; else say F "$index"; fi
+        if digest ${1:+first $1} <"$2"; then say H "$index $sum"; else say F "$index"; fi
     else
         case $why in
             *'ermission denied'*) say D "$index" ;;

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::tools::Tools;
+use crate::outcome::VerifiedBy;
 use journal::{Journal, Sweep};
 
 /// A journal is written anew beyond this many bytes more than what is open
@@ -64,12 +66,22 @@ impl Ledger {
     /// A ledger in this directory, which is made when it is first needed; one
     /// without a directory remembers what this process did, and no longer.
     pub fn new(dir: Option<PathBuf>) -> Self {
-        Self(Arc::new(Shared { dir, state: Mutex::default() }))
+        Self(Arc::new(Shared { dir, ..Shared::default() }))
     }
 
     /// Where it is.
     pub fn dir(&self) -> Option<&Path> {
         self.0.dir.as_deref()
+    }
+
+    /// Which tool is the fastest for a login, if that is known.
+    pub(super) fn fastest_tool(&self, login: &str) -> Option<VerifiedBy> {
+        self.0.tools.known(self.dir(), login)
+    }
+
+    /// Remembers which tool is the fastest for a login.
+    pub(super) fn remember_tool(&self, login: &str, tool: VerifiedBy) {
+        self.0.tools.remember(self.dir(), login, tool);
     }
 
     /// Writes a thing down, to be called before it is made.
@@ -153,6 +165,8 @@ impl Drop for Open {
 struct Shared {
     dir: Option<PathBuf>,
     state: Mutex<State>,
+    /// What else is remembered of the hosts.
+    tools: Tools,
 }
 
 impl Shared {

@@ -7,6 +7,7 @@ mod batch;
 pub mod digest;
 mod download;
 pub mod elevate;
+mod follow;
 mod host;
 mod landing;
 mod ledger;
@@ -22,6 +23,7 @@ mod source;
 pub mod staged;
 mod target;
 pub(crate) mod tool;
+mod tools;
 mod trouble;
 mod upload;
 mod walk;
@@ -44,6 +46,7 @@ use crate::retry::Sent;
 use crate::transport::Connection;
 use host::{CLEAN_UP, Host};
 use local::LocalError;
+use source::Shelf;
 use trouble::Trouble;
 
 /// What a transfer needs to know beside what is to be moved.
@@ -99,10 +102,30 @@ pub struct Report {
 /// If the future is dropped, files in the making stay on the host until the
 /// next transfer to it; to stop a transfer, cancel the token.
 pub async fn run(transfer: &Transfer, context: Context<'_>) -> Report {
+    run_among(transfer, context, &Among::hosts(1)).await
+}
+
+/// What the hosts of one run have in common when they are sent the same files:
+/// each file is read and hashed once, as far as they keep up with each other.
+#[derive(Clone, Debug)]
+pub struct Among(Arc<Shelf>);
+
+impl Among {
+    /// So many hosts.
+    pub fn hosts(count: usize) -> Self {
+        Self(Shelf::new(count))
+    }
+}
+
+/// As [`run`], for one of the hosts of a run.
+///
+/// # Cancel safety
+/// As [`run`].
+pub async fn run_among(transfer: &Transfer, context: Context<'_>, among: &Among) -> Report {
     let started = Instant::now();
     let (held, mut released) = mpsc::channel(1);
     let connecting = within(transfer.timeout, context.cancel, async {
-        Host::connect(transfer, context, held)
+        Host::connect(transfer, context, Arc::clone(&among.0), held)
             .await
             .map_err(|refused| (refused.trouble, refused.unsent))
     });

@@ -20,7 +20,7 @@ const RANDOM: usize = 32;
 pub(super) fn part_name(target: &[u8]) -> io::Result<Vec<u8>> {
     let mut random = [0; RANDOM / 2];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = format!("{:032x}", u128::from_ne_bytes(random));
     Ok([&beginning(target), digits.as_bytes(), END].concat())
 }
 

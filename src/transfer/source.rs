@@ -2,26 +2,35 @@
 //! they are read.
 
 mod reader;
+mod shelf;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{CWD, Mode, OFlags, Stat, openat};
+use rustix::io::{Errno, pread};
 use sha2::{Digest, Sha256};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use reader::Reader;
+pub(crate) use shelf::{Sending, Shelf, Volume};
 
 use super::local::{LocalError, Root};
 
-/// How much is read and hashed at once; twice as much is in memory at most.
+/// How much is hashed at once where nothing is sent.
 const BATCH: usize = 256 << 10;
+
+/// How much is read and hashed at once where it is sent; twice as much is in
+/// memory at most. Four times what OpenSSH's servers take in one packet, so that
+/// no packet is cut short.
+const BLOCK: usize = 4 * 255 * 1024;
 
 /// A regular file that is open for reading.
 #[derive(Clone, Debug)]
@@ -42,7 +51,7 @@ enum Place {
 
 /// What cannot stay as it is if another file, or other content, takes its
 /// place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
@@ -125,7 +134,7 @@ impl Source {
         let open = open.map_err(|error| self.error("look at", error))?;
         let there = match &self.place {
             Place::Named => fs::metadata(&self.path).map(|found| Identity::of(&found)).ok(),
-            Place::Within(dir, name) => Self::within(dir, name).map(|found| found.identity).ok(),
+            Place::Within(dir, name) => dir.stat(name).map(|found| Identity::of_stat(&found)),
         };
         if open == self.identity && there == Some(self.identity) {
             Ok(())
@@ -137,7 +146,8 @@ impl Source {
     /// Reads on from where `prefix` ends, in chunks of up to `chunk` bytes, to
     /// what was the end when it was opened.
     pub(crate) fn read(&self, prefix: Prefix, chunk: usize) -> Reader {
-        Reader::new(self.clone(), prefix, chunk)
+        let from = prefix.bytes;
+        Reader::new(self.clone(), Arc::new(Volume::of(prefix)), None, from, chunk)
     }
 
     /// Hashes the first `most` bytes, or all of them if there are fewer.
@@ -167,6 +177,17 @@ impl Identity {
             inode: found.ino(),
             size: found.size(),
             mtime: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+
+    // These numbers have other widths on other systems.
+    #[allow(clippy::unnecessary_cast)]
+    fn of_stat(found: &Stat) -> Self {
+        Self {
+            device: found.st_dev as u64,
+            inode: found.st_ino as u64,
+            size: found.st_size as u64,
+            mtime: (found.st_mtime as i64, found.st_mtime_nsec as i64),
         }
     }
 }
@@ -216,17 +237,17 @@ pub(crate) async fn hash(
 
 /// Reads `wanted` bytes, or what there is up to the end of the file.
 fn read_at(file: &File, from: u64, wanted: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; wanted];
-    let mut read = 0;
-    while read < wanted {
-        match file.read_at(&mut bytes[read..], from + read as u64) {
+    let mut bytes = Vec::with_capacity(wanted);
+    while bytes.len() < wanted {
+        let at = from + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    bytes.truncate(read);
+    // The memory may be larger than what was asked for.
+    bytes.truncate(wanted);
     Ok(bytes)
 }
 

@@ -9,6 +9,8 @@
 LC_ALL=C
 export LC_ALL
 nonce=$1 proof=$2
+# The tool to be tried first, for texts that are told.
+favourite=
 
 say() { echo "orch1 $nonce $*"; }
 
@@ -29,13 +31,13 @@ first() {
         { [ "$3" = 0 ] || dd bs=1 count="$3"; }
 }
 
-# Sets `sum` to the SHA-256 of stdin, of all of it or of the first bytes.
+# Sets `sum` to the SHA-256 of stdin, or of what a command makes of it.
 digest() {
     if [ $# = 0 ]; then
         sum=$(raw 2>/dev/null) || return
     else
         # A pipe says nothing of what fails at its head.
-        sum=$({ { first "$@" && echo whole >&3; } | raw; } 3>&1 2>/dev/null) || return
+        sum=$({ { "$@" && echo whole >&3; } | raw; } 3>&1 2>/dev/null) || return
         case $sum in whole*) sum=${sum#whole?} ;; *) return 1 ;; esac
     fi
     # openssl says `SHA2-256(stdin)= SUM`, the others `SUM  -`.
@@ -45,7 +47,8 @@ digest() {
 
 # Sets `tool` to the first that is right, or to none, and says which.
 find_tool() {
-    for tool in sha256sum shasum openssl none; do
+    # shellcheck disable=SC2086 # a word, or none
+    for tool in $favourite sha256sum shasum openssl none; do
         sum=$(echo "$nonce" | { digest && echo "$sum"; })
         [ "$sum" = "$proof" ] && break
     done

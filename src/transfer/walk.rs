@@ -94,6 +94,13 @@ struct Named {
     root: Option<Root>,
 }
 
+/// A directory of a tree that is open.
+pub(crate) struct Near {
+    source: usize,
+    above: RelativePath,
+    dir: Root,
+}
+
 impl Tree {
     /// Finds everything that is to be sent. A link that the operator named is
     /// followed, one further down is not. Blocks on the disk.
@@ -160,16 +167,27 @@ impl Tree {
         }
     }
 
-    /// Opens an entry that is a file. Blocks on the disk.
+    /// Opens an entry that is a file. Those that follow each other are mostly in
+    /// one directory, which stays open in `near`. Blocks on the disk.
     ///
     /// # Errors
     /// It is not there any more, no regular file any more, or must not be read.
-    pub(crate) fn open(&self, entry: &Entry) -> Result<Source, LocalError> {
+    pub(crate) fn open(
+        &self,
+        entry: &Entry,
+        near: &mut Option<Near>,
+    ) -> Result<Source, LocalError> {
         let root = self.sources.get(entry.source).and_then(|source| source.root.as_ref());
-        match (root, entry.below.split_last()) {
-            (Some(root), Some((above, name))) => Source::within(&root.enter(&above)?, name),
-            _ => Source::named(&self.path(entry)),
-        }
+        let (Some(root), Some((above, name))) = (root, entry.below.split_last()) else {
+            return Source::named(&self.path(entry));
+        };
+        let dir = match near.take() {
+            Some(near) if near.source == entry.source && near.above == above => near.dir,
+            _ => root.enter(&above)?,
+        };
+        let source = Source::within(&dir, name);
+        *near = Some(Near { source: entry.source, above, dir });
+        source
     }
 
     fn add_file(&mut self, path: PathBuf, most: usize) -> Result<(), LocalError> {

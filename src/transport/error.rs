@@ -59,6 +59,8 @@ pub enum ConnectErrorKind {
     /// The network, or the server closing before it said much: worth another
     /// try.
     Network,
+    /// This process has too many files open.
+    NoFiles,
     /// The server broke the protocol.
     Protocol,
 }
@@ -88,7 +90,8 @@ impl ConnectError {
 
     /// Whether the same attempt may succeed later without anybody's doing.
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, ConnectErrorKind::Network | ConnectErrorKind::Deadline)
+        use ConnectErrorKind as Kind;
+        matches!(self.kind, Kind::Network | Kind::Deadline | Kind::NoFiles)
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::super::document::{Document, write_error};
 use super::super::event_lines::EventLines;
 use super::super::fixture::{
-    captured, exited, failed_file, failure, file, finished, moved, output, result, started,
-    stopped, vm, watch,
+    captured, commands, exited, failed_file, failure, file, finished, moved, output, result,
+    started, stopped, vm, watch,
 };
 use super::schema;
 use crate::event::{EventKind, Progress};
@@ -123,12 +123,26 @@ fn results() -> Vec<HostResult> {
     results.push(HostResult { kill: unknown, ..result("unknown2", Status::Timeout) });
     results.push(exited("ok", 255, b"hello", b"\n"));
     results.push(script());
+    results.push(list());
     results.extend(transfers());
     results
 }
 
 fn script() -> HostResult {
     HostResult { script_sha256: Some("ab".repeat(32)), ..exited("script", 0, b"", b"") }
+}
+
+/// Several commands, with every field that one can have.
+fn list() -> HostResult {
+    let mut host = commands("list", &[("a", 0, "x"), ("b", 3, "")]);
+    let killed = &mut host.commands[1];
+    killed.kill = Some(Kill { ended: Some(1), survivors: None });
+    killed.failure = Some(failure("signal", Phase::Exec, "ended by signal KILL"));
+    killed.exit = Some(ExitStatus::Signal("KILL".into()));
+    killed.stdout = captured(b"\xff0123456789", 4);
+    killed.stderr = captured(b"0123456789\xff", 4);
+    killed.output_incomplete = Some("held");
+    host
 }
 
 /// One file, several and none, with every field that a file can have.
@@ -156,6 +170,12 @@ fn events() -> Vec<EventKind> {
         EventKind::HostStarted { vm: vm("vm01") },
         output("vm01", Stream::Stdout, b"text"),
         output("vm01", Stream::Stderr, b"\xff"),
+        EventKind::CommandFinished {
+            vm: vm("vm01"),
+            index: 1,
+            of: 2,
+            result: Box::new(list().commands[1].clone()),
+        },
         EventKind::Progress { vm: vm("vm01"), progress: Progress::default() },
         EventKind::BatchFinished {
             index: 1,
@@ -193,7 +213,7 @@ fn documents_are_valid() {
 
 #[test]
 fn the_document_of_a_transfer_and_of_a_script_is_valid() {
-    for results in [transfers(), vec![script()]] {
+    for results in [transfers(), vec![script()], vec![list()]] {
         let (out, _) = watch(&mut Document::default(), results.into_iter().map(finished).collect());
         check(&serde_json::from_slice(&out).unwrap());
     }
@@ -256,7 +276,7 @@ fn every_field_is_described() {
             }
         }
         described("/$defs/host/properties/ms/properties", &host["ms"]);
-        for (name, place) in [("files", "file"), ("skipped", "skipped")] {
+        for (name, place) in [("commands", "command"), ("files", "file"), ("skipped", "skipped")] {
             for item in host.get(name).into_iter().flat_map(|items| items.as_array().unwrap()) {
                 described(&format!("/$defs/{place}/properties"), item);
             }
@@ -309,6 +329,7 @@ fn an_event_has_all_its_fields() {
                 "path",
                 "skipped",
                 "stopped",
+                "commands",
             ]
             .contains(&field.as_str());
             let mut line = line.clone();

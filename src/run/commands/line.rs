@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::exec::{Limits, Mark, Output, Report, ShellSession, Taken};
 use crate::outcome::{HostResult, Timing};
 use crate::run::record::Nth;
-use crate::run::unit::Unit;
+use crate::run::slots::Slot;
+use crate::run::unit::{CONNECT_SOON, Unit};
 use crate::session::{Session, Use};
 use crate::transport::{ConnectError, Connection, ConnectionFacts, Endpoint};
 
@@ -15,6 +16,7 @@ use crate::transport::{ConnectError, Connection, ConnectionFacts, Endpoint};
 pub(super) struct Line<'a> {
     unit: &'a Unit,
     endpoint: &'a Endpoint,
+    slot: &'a Slot,
     held: tokio::sync::Mutex<Held>,
     shell: tokio::sync::Mutex<Option<ShellSession<'a>>>,
     shell_ended: AtomicBool,
@@ -25,8 +27,10 @@ pub(super) struct Line<'a> {
 
 struct Held {
     session: Option<Session>,
-    /// Whether a command was sent on it.
+    /// Whether it is known to be alive.
     proven: bool,
+    /// Whether a command was sent on it.
+    used: bool,
     r#use: Use,
 }
 
@@ -42,7 +46,12 @@ struct Facts {
 pub(super) struct Busy<'a>(&'a AtomicUsize);
 
 impl<'a> Line<'a> {
-    pub(super) fn new(unit: &'a Unit, endpoint: &'a Endpoint, several: bool) -> Self {
+    pub(super) fn new(
+        unit: &'a Unit,
+        endpoint: &'a Endpoint,
+        slot: &'a Slot,
+        several: bool,
+    ) -> Self {
         // Whoever uses many channels leaves none to others, and one who streams
         // may stop reading.
         let alone = several || unit.options.stream;
@@ -50,7 +59,13 @@ impl<'a> Line<'a> {
         Self {
             unit,
             endpoint,
-            held: tokio::sync::Mutex::new(Held { session: None, proven: false, r#use }),
+            slot,
+            held: tokio::sync::Mutex::new(Held {
+                session: None,
+                proven: false,
+                used: false,
+                r#use,
+            }),
             shell: tokio::sync::Mutex::default(),
             shell_ended: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
@@ -86,11 +101,14 @@ impl<'a> Line<'a> {
             return Ok(Arc::clone(session.connection()));
         }
         held.session = None;
-        let session = self.unit.sessions.claim(self.endpoint, held.r#use).await?;
+        let claim = self.unit.sessions.claim(self.endpoint, held.r#use);
+        let session = self.slot.lend(CONNECT_SOON, claim).await?;
+        self.slot.take_back(&self.unit.cancel).await;
         self.unit.connected(&session, result);
         let connection = Arc::clone(session.connection());
         // One that was kept may be dead, and nobody knows yet.
         held.proven = session.is_fresh();
+        held.used = false;
         held.session = Some(session);
         drop(held);
         let mut facts = self.lock();
@@ -101,7 +119,13 @@ impl<'a> Line<'a> {
 
     /// Notes that a command was sent on the connection.
     pub(super) async fn prove(&self) {
-        self.held.lock().await.proven = true;
+        let mut held = self.held.lock().await;
+        (held.proven, held.used) = (true, true);
+    }
+
+    /// Whether a command was sent on the connection before.
+    pub(super) async fn is_used(&self) -> bool {
+        self.held.lock().await.used
     }
 
     /// Lets go of a connection on which nothing could be sent; whether another

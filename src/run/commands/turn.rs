@@ -1,6 +1,7 @@
 //! One of several commands, and all its attempts.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -13,6 +14,11 @@ use crate::retry::{self, Sent};
 use crate::run::record::{Nth, Op};
 use crate::run::unit::{Done as Acted, Unit};
 use crate::run::verdict;
+
+/// How often, and how long apart, a channel is asked for on a connection that
+/// has given some before.
+const LOOKS: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How a command's turn ended.
 pub(super) enum End {
@@ -99,6 +105,7 @@ impl Unit {
         number: u32,
     ) -> Option<(HostResult, Sent)> {
         let mut result = self.blank(Status::Unreachable);
+        let mut looks = LOOKS;
         loop {
             let connected = tokio::select! {
                 connected = line.connection(&mut result) => Some(connected),
@@ -130,6 +137,12 @@ impl Unit {
             }
             if connection.is_open() && line.is_shared() {
                 return None;
+            }
+            // A server may still count a command that has just ended.
+            if connection.is_open() && looks > 0 && line.is_used().await {
+                looks -= 1;
+                sleep(LOOK_AGAIN).await;
+                continue;
             }
             if !line.give_up(&connection).await {
                 return Some((result, sent));

@@ -80,8 +80,13 @@ impl LocalFile {
 /// The SHA-256 of a file that is no larger than `left`, which it shortens.
 pub(super) fn digest(path: &Path, left: &mut u64) -> io::Result<String> {
     // Opening a pipe would wait, and take from somebody what it holds.
-    if !std::fs::metadata(path)?.is_file() {
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
         return Err(io::Error::other("it is not a regular file"));
+    }
+    let too_large = || io::Error::other("it is too large to be hashed beside the run");
+    if found.len() >= *left {
+        return Err(too_large());
     }
     let mut from = File::open(path)?.take(*left);
     let mut hash = Sha256::new();
@@ -94,7 +99,7 @@ pub(super) fn digest(path: &Path, left: &mut u64) -> io::Result<String> {
     }
     *left = from.limit();
     if *left == 0 {
-        return Err(io::Error::other("it is too large to be hashed beside the run"));
+        return Err(too_large());
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

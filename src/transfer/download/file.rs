@@ -5,8 +5,8 @@ use std::path::absolute;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
@@ -141,7 +141,7 @@ impl Download<'_> {
             }
         };
         host.meter.moved(from);
-        let mut sink = Sink::new(part, hash);
+        let mut sink = Sink::new(part, hash, host.in_memory() / 4);
         let mut arrived = from;
         let mut chunks = host.chunks(&file, from..size);
         while let Some(chunk) = chunks.next().await {
@@ -256,15 +256,15 @@ impl Download<'_> {
         fetched: Option<Result<Fetched, Trouble>>,
     ) -> Result<FileOutcome, Trouble> {
         let host = self.host;
-        let there = there?;
+        let mut there = there?;
         let mtime = modified(&job.found.attributes).filter(|_| host.transfer.preserve);
         let unchanged = here.is_some_and(|here| here == there.sha256);
         let mut outcome = self.outcome(job.found.named.clone(), &job.found.below, job.found.size());
-        outcome.sha256 = Some(there.sha256.clone());
-        outcome.verified_by = Some(there.by);
         outcome.unchanged = unchanged;
-        self.expected(&job.found.named, &there.sha256)?;
         if unchanged {
+            self.expected(&job.found.named, &there.sha256)?;
+            outcome.sha256 = Some(there.sha256);
+            outcome.verified_by = Some(there.by);
             let (target, permissions) = (job.target.clone(), self.permissions(&job.found));
             blocking(move || target.leave(permissions, mtime)).await?;
             host.meter.moved(job.found.size());
@@ -277,12 +277,28 @@ impl Download<'_> {
         outcome.resumed_from = from;
         let received = hex(&written.hash.finalize());
         if received != there.sha256 {
+            there = self.beginning(&job.found).await?;
+        }
+        if received != there.sha256 {
             written.part.discard();
             return Err(Trouble::mismatch(&job.found.named, &there.sha256, &received));
         }
+        if let Err(trouble) = self.expected(&job.found.named, &there.sha256) {
+            written.part.discard();
+            return Err(trouble);
+        }
         staged::confirm(host, &job.found, &there.sha256).await?;
         blocking(move || written.part.finish(mtime)).await?;
+        outcome.sha256 = Some(there.sha256);
+        outcome.verified_by = Some(there.by);
         Ok(outcome)
+    }
+
+    /// The digest of what a file was when it was found: it may have grown since.
+    async fn beginning(&self, found: &Found) -> Result<Digest, Trouble> {
+        let wanted = [Wanted { path: &found.remote, first: Some(found.size()) }];
+        let beginning = self.host.digests(&wanted, found.size()).boxed().await?.pop();
+        beginning.unwrap_or_else(|| Err(changed(&found.remote, "its digest is missing")))
     }
 
     /// Refuses other content than was asked for.
@@ -310,8 +326,9 @@ fn changed(remote: &[u8], how: &str) -> Trouble {
     trouble
 }
 
-/// What is to be proven of a file: what it was when it was found, however it
-/// grows meanwhile.
+/// What is to be proven of a file: all of it, because that is what tools read
+/// fastest. Of one that grows meanwhile the beginning is asked for later, and of
+/// one that says it is empty, as in /proc, nothing is.
 fn wanted(found: &Found) -> Wanted<'_> {
-    Wanted { path: &found.remote, first: Some(found.size()) }
+    Wanted { path: &found.remote, first: Some(0).filter(|_| found.size() == 0) }
 }

@@ -7,7 +7,7 @@ mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, mpsc};
@@ -17,19 +17,17 @@ use super::ledger::Open;
 use super::meter::Meter;
 use super::pace::Pace;
 use super::present::{self, Present};
+use super::source::{Sending, Shelf};
 use super::trouble::{Trouble, shown};
 use super::{Context, path};
 use crate::exec::Shell;
-use crate::outcome::{FileOutcome, Phase, Skipped, Transferred};
+use crate::outcome::{FileOutcome, Phase, Skipped, Transferred, VerifiedBy};
 use crate::remote::{RunAs, Transfer};
 use crate::sftp::{Attributes, Bounds, Extension, Sftp, SftpError};
 use crate::transport::ChannelError;
 
 /// How long what is in the making may take to be removed at the end.
 pub(super) const CLEAN_UP: Duration = Duration::from_secs(5);
-
-/// How many reads or writes of one file are under way at once.
-pub(super) const IN_FLIGHT: usize = 32;
 
 /// A host that files are moved to or from.
 pub(super) struct Host<'a> {
@@ -41,11 +39,15 @@ pub(super) struct Host<'a> {
     pub(super) context: Context<'a>,
     pub(super) meter: Meter<'a>,
     pub(super) pace: Option<Pace>,
+    shelf: Arc<Shelf>,
+    _sending: Sending,
     /// Held by every file of this machine in the making.
     pub(super) held: mpsc::Sender<()>,
     done: Mutex<Transferred>,
     /// Set once it is known that nothing there computes digests.
     toolless: OnceCell<()>,
+    /// The tool that computes digests there fastest, if that can be told.
+    favourite: OnceCell<Option<VerifiedBy>>,
     umask: OnceCell<u32>,
     renames_unanswered: AtomicUsize,
     /// Whether anything there is not as it was.
@@ -69,6 +71,7 @@ impl<'a> Host<'a> {
     pub(super) async fn connect(
         transfer: &'a Transfer,
         context: Context<'a>,
+        shelf: Arc<Shelf>,
         held: mpsc::Sender<()>,
     ) -> Result<Self, NotConnected> {
         let connection = &**context.connection;
@@ -101,12 +104,15 @@ impl<'a> Host<'a> {
             context,
             meter: Meter::new(context.watcher),
             pace: transfer.bytes_per_second.map(Pace::new),
+            _sending: shelf.sending(),
+            shelf,
             held,
             done: Mutex::new(Transferred {
                 direction: transfer.direction,
                 ..Transferred::default()
             }),
             toolless: OnceCell::new(),
+            favourite: OnceCell::new(),
             umask: OnceCell::new(),
             renames_unanswered: AtomicUsize::new(0),
             changed: AtomicBool::new(false),
@@ -114,6 +120,22 @@ impl<'a> Host<'a> {
             leftovers: Mutex::default(),
             directories: Mutex::default(),
         })
+    }
+
+    /// What all hosts of the run are sent.
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// How much is asked for or sent at once, of what the server allows.
+    pub(super) fn packet(&self, most: usize) -> usize {
+        self.pace.as_ref().map_or(most, |pace| pace.packet(most))
+    }
+
+    /// How many bytes of a file may be on their way at once.
+    pub(super) fn in_memory(&self) -> usize {
+        let packet = self.sftp.read_max();
+        self.shelf.in_flight(packet) * packet
     }
 
     /// Runs our own texts there, as whoever the files are moved as.
@@ -250,7 +272,8 @@ fn unsent(error: ChannelError) -> NotConnected {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

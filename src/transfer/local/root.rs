@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::fs::{mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
@@ -110,6 +110,12 @@ impl Root {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(LocalError::io("look at", &self.path.join(name), error)),
         }
+    }
+
+    /// As [`look`](Self::look), with all that the system says; `None` also if
+    /// it says nothing.
+    pub(crate) fn stat(&self, name: &OsStr) -> Option<Stat> {
+        statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
     /// The names in this directory, in order; `None` once there are more than

@@ -6,13 +6,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{LocalError, Part};
 
-/// How much is written at once; twice as much is in memory at most.
-const BATCH: usize = 256 << 10;
-
 /// Takes what arrives, in order, for a file in the making.
 pub(crate) struct Sink {
     waiting: Vec<Bytes>,
     amount: usize,
+    batch: usize,
     writing: JoinHandle<Result<Written, LocalError>>,
 }
 
@@ -26,9 +24,10 @@ pub(crate) struct Written {
 
 impl Sink {
     /// Goes on with a file in the making; `hash` knows what is in it already.
-    pub(crate) fn new(part: Part, hash: Sha256) -> Self {
+    /// Of `batch` bytes twice as much is in memory at most.
+    pub(crate) fn new(part: Part, hash: Sha256, batch: usize) -> Self {
         let writing = spawn_blocking(move || Ok(Written { part, hash }));
-        Self { waiting: Vec::new(), amount: 0, writing }
+        Self { waiting: Vec::new(), amount: 0, batch, writing }
     }
 
     /// Appends. Waits while the disk is slower than what arrives; an error may
@@ -42,7 +41,7 @@ impl Sink {
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), LocalError> {
         self.amount += bytes.len();
         self.waiting.push(bytes);
-        if self.amount < BATCH {
+        if self.amount < self.batch {
             return Ok(());
         }
         let written = settle(&mut self.writing).await?;

@@ -447,7 +447,7 @@ async fn check_41_a_full_disk_leaves_the_old_file() {
     fs::write(&path, "old").unwrap();
     let part = Part::create(Target::named(&path).unwrap(), Permissions::Usual(0o644), |_| Ok(None))
         .unwrap();
-    let mut sink = Sink::new(part, Sha256::new());
+    let mut sink = Sink::new(part, Sha256::new(), 256 << 10);
     let error = loop {
         if let Err(error) = sink.write(Bytes::from(vec![7; 64 << 10])).await {
             break error;
@@ -484,7 +484,7 @@ async fn what_arrives_is_written_and_hashed_in_order() {
         Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(None)).unwrap();
     part.write(b"prefix").unwrap();
     let mut expected = b"prefix".to_vec();
-    let mut sink = Sink::new(part, Sha256::new_with_prefix(b"prefix"));
+    let mut sink = Sink::new(part, Sha256::new_with_prefix(b"prefix"), 256 << 10);
     for round in 0..200_u8 {
         let bytes = vec![round; 1 + usize::from(round) * 97];
         expected.extend_from_slice(&bytes);
@@ -502,7 +502,7 @@ async fn a_sink_that_is_dropped_leaves_nothing() {
     let place = Place::new();
     let part =
         Part::create(place.target(b"x").unwrap(), Permissions::Usual(0o644), |_| Ok(None)).unwrap();
-    let mut sink = Sink::new(part, Sha256::new());
+    let mut sink = Sink::new(part, Sha256::new(), 256 << 10);
     sink.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
     drop(sink);
     // A batch that was being written is finished first.

@@ -6,14 +6,16 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all, ready, try_join};
 use futures_util::stream::{self, TryStreamExt};
 use sha2::Digest as _;
+use tokio_util::sync::CancellationToken;
 
 use super::super::digest::{Digest, Wanted};
-use super::super::host::{Host, IN_FLIGHT, hex};
+use super::super::follow::{self, Teller};
+use super::super::host::{Host, hex};
 use super::super::mode::Permissions;
-use super::super::source::{Prefix, Reader, Source};
+use super::super::source::{Prefix, Reader, Source, Volume};
 use super::super::target::{self, Target};
 use super::super::trouble::{Trouble, shown};
 use super::super::walk::{Entry, Kind};
@@ -23,6 +25,9 @@ use super::{Failed, Upload};
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, File, Open as How, SftpError, Times};
 
+/// How much of small files is in memory at once, for each batch.
+const CONTENT_MAX: u64 = 1 << 20;
+
 /// One file on its way.
 pub(super) struct Job<'e> {
     pub(super) entry: &'e Entry,
@@ -30,25 +35,77 @@ pub(super) struct Job<'e> {
     asked: Vec<u8>,
     pub(super) target: Target,
     pub(super) source: Source,
-    /// Its name in the making, and its digest here.
-    part: Option<(Vec<u8>, String)>,
+    volume: Arc<Volume>,
+    /// All of it, if it is small.
+    content: Option<Bytes>,
+    /// What was written of it.
+    part: Option<Part>,
     /// The proof that the target has this content already.
     unchanged: Option<Digest>,
     resumed_from: u64,
 }
 
+/// A file in the making.
+struct Part {
+    name: Vec<u8>,
+    /// Its digest here.
+    sha256: String,
+    /// What the host said of it while it was written.
+    followed: Option<Digest>,
+}
+
+/// A source that is open.
+pub(super) struct Opened {
+    source: Source,
+    volume: Arc<Volume>,
+    content: Option<Bytes>,
+}
+
 impl Upload<'_> {
-    pub(super) async fn look<'e>(&self, entry: &'e Entry) -> Result<Job<'e>, Failed> {
+    /// Opens files, and reads those that are small, so many as fit into little
+    /// memory: all at once, because to go to another thread and back for each
+    /// would take longer than to read it.
+    pub(super) async fn open(&self, entries: &[&Entry]) -> Vec<Result<Opened, Trouble>> {
+        let (tree, shelf) = (Arc::clone(&self.tree), Arc::clone(self.host.shelf()));
+        let entries: Vec<Entry> = entries.iter().map(|&entry| entry.clone()).collect();
+        let count = entries.len();
+        let opening = blocking(move || {
+            let (mut room, mut near) = (CONTENT_MAX, None);
+            let opened = entries.iter().map(|entry| {
+                let source = tree.open(entry, &mut near)?;
+                let volume = shelf.volume(&source);
+                let content = match room.checked_sub(source.size()) {
+                    Some(left) => {
+                        room = left;
+                        Some(shelf.whole(&source, &volume)?)
+                    }
+                    None => None,
+                };
+                Ok(Opened { source, volume, content })
+            });
+            Ok(opened.map(|opened| opened.map_err(Trouble::local)).collect())
+        });
+        opening.await.unwrap_or_else(|trouble| (0..count).map(|_| Err(trouble.clone())).collect())
+    }
+
+    pub(super) async fn look<'e>(
+        &self,
+        entry: &'e Entry,
+        opened: Result<Opened, Trouble>,
+    ) -> Result<Job<'e>, Failed> {
         let looking = async {
+            let Opened { source, volume, content } = opened?;
             let asked = self.remote(entry)?;
-            let (tree, entry_there) = (Arc::clone(&self.tree), entry.clone());
-            let source = blocking(move || tree.open(&entry_there)).await?;
             let target = match self.host.staged {
-                true => self.look_staged(&asked).await?,
+                true => self.look_staged(&asked).boxed().await?,
+                // Nothing is in a directory that was made just now.
+                false if self.host.made(path::parent(&asked)) => {
+                    Target { path: asked.clone(), existing: None }
+                }
                 false => target::look(self.host, asked.clone()).await?,
             };
             let (part, unchanged, resumed_from) = (None, None, 0);
-            Ok(Job { entry, asked, target, source, part, unchanged, resumed_from })
+            Ok(Job { entry, asked, target, source, volume, content, part, unchanged, resumed_from })
         };
         looking.await.map_err(|trouble| self.failed(entry, trouble))
     }
@@ -64,25 +121,22 @@ impl Upload<'_> {
         let bytes = sum(candidates.iter().map(|job| job.source.size()));
         let (there, here) = futures_util::future::join(
             self.host.digests(&wanted, bytes),
-            join_all(candidates.iter().map(|job| self.sha256(&job.source, u64::MAX))),
+            join_all(candidates.iter().map(|job| async {
+                let cancel = self.host.context.cancel;
+                job.volume.hash_whole(&job.source, cancel).await
+            })),
         )
         .await;
         for ((job, here), there) in candidates.into_iter().zip(here).zip(there?) {
             // What cannot be compared is sent, and fails there if it must.
-            if let (Ok((here, _)), Ok(there)) = (here, there)
-                && here == there.sha256
+            if let (Ok(here), Ok(there)) = (here, there)
+                && hex(&here.finalize()) == there.sha256
             {
                 job.unchanged = Some(there);
                 self.host.meter.moved(job.source.size());
             }
         }
         Ok(())
-    }
-
-    async fn sha256(&self, source: &Source, most: u64) -> Result<(String, Prefix), Trouble> {
-        let cancel = self.host.context.cancel;
-        let prefix = source.hash(most, cancel).await.map_err(Trouble::local)?;
-        Ok((hex(&prefix.hash.clone().finalize()), prefix))
     }
 
     /// Writes a file beside its target, unless it need not be sent.
@@ -92,8 +146,9 @@ impl Upload<'_> {
         }
         let mut part = Vec::new();
         match self.sent(&mut job, &mut part).await {
-            Ok(sha256) => {
-                job.part = Some((part, sha256));
+            Ok((sha256, followed)) => {
+                job.part = Some(Part { name: part, sha256, followed });
+                job.content = None;
                 Ok(job)
             }
             Err(trouble) => {
@@ -105,10 +160,19 @@ impl Upload<'_> {
         }
     }
 
-    /// Sends a file to `part`; gives its digest here.
-    async fn sent(&self, job: &mut Job<'_>, part: &mut Vec<u8>) -> Result<String, Trouble> {
+    /// Sends a file to `part`; gives its digest here, and the one there if the
+    /// host computed it meanwhile.
+    async fn sent(
+        &self,
+        job: &mut Job<'_>,
+        part: &mut Vec<u8>,
+    ) -> Result<(String, Option<Digest>), Trouble> {
         let host = self.host;
-        let taken = self.taken_over(job).await?;
+        // What few files need is kept out of the future of each.
+        let taken = match host.transfer.resume {
+            true => self.taken_over(job).boxed().await?,
+            false => None,
+        };
         let (name, file, prefix) = match taken {
             Some(taken) => taken,
             None => {
@@ -121,31 +185,62 @@ impl Upload<'_> {
         part.clone_from(&name);
         job.resumed_from = prefix.bytes;
         host.meter.moved(prefix.bytes);
-        let chunk = host
-            .pace
-            .as_ref()
-            .map_or(host.sftp.write_max(), |pace| pace.packet(host.sftp.write_max()));
-        let from = prefix.bytes;
-        let mut reader = job.source.read(prefix, chunk);
-        let dir = path::parent(&job.target.path);
-        let file_ref = &file;
-        let write = |(offset, bytes): (u64, Bytes)| {
-            let writing = async move {
-                let length = bytes.len() as u64;
-                match file_ref.write_at(offset, bytes).await {
-                    Ok(()) => host.meter.moved(length),
-                    Err(error) => return Err(host.cannot_write(error, "write in", dir).await),
-                }
-                Ok(())
-            };
-            writing.boxed()
+        let size = job.source.size();
+        let (teller, told) = follow::channel();
+        let written = CancellationToken::new();
+        let job = &*job;
+        let writing = async {
+            let sha256 = self.write_all(job, &file, prefix, &teller).await?;
+            self.expected(job, &sha256)?;
+            complete(file, &name, size).await?;
+            written.cancel();
+            teller.end().await;
+            Ok(sha256)
         };
-        let writes = chunks(&mut reader, from, host).map_ok(write);
-        writes.try_buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        let sha256 = hex(&reader.hash().clone().finalize());
-        self.expected(job, &sha256)?;
-        complete(file, &name, job.source.size()).await?;
-        Ok(sha256)
+        if !host.is_followed(size) {
+            drop(told);
+            return Ok((writing.await?, None));
+        }
+        let following = async { Ok(host.followed(&name, size, told, &written).await) };
+        try_join(writing, following.boxed()).await
+    }
+
+    /// Writes all that follows the prefix; gives the digest of it all.
+    async fn write_all(
+        &self,
+        job: &Job<'_>,
+        file: &File,
+        prefix: Prefix,
+        teller: &Teller,
+    ) -> Result<String, Trouble> {
+        let host = self.host;
+        let dir = path::parent(&job.target.path);
+        let write = |(offset, bytes): (u64, Bytes)| async move {
+            let length = bytes.len() as u64;
+            match file.write_at(offset, bytes).await {
+                Ok(()) => host.meter.moved(length),
+                Err(error) => return Err(host.cannot_write(error, "write in", dir).await),
+            }
+            Ok(offset + length)
+        };
+        let chunk = host.packet(host.sftp.write_max());
+        let from = prefix.bytes;
+        if let Some(content) = job.content.as_ref().filter(|_| from == 0 && host.pace.is_none()) {
+            write((0, content.clone())).await?;
+            return Ok(hex(&job.volume.hash().finalize()));
+        }
+        let mut reader = match from {
+            0 => host.shelf().read(&job.source, &job.volume, chunk),
+            _ => job.source.read(prefix, chunk),
+        };
+        let writes = chunks(&mut reader, from, host).map_ok(|chunk| write(chunk).boxed());
+        let confirmed = writes.try_buffered(host.shelf().in_flight(chunk));
+        let told = confirmed.try_for_each(|until| {
+            teller.written(until);
+            ready(Ok(()))
+        });
+        told.await?;
+        Ok(hex(&reader.hash().finalize()))
     }
 
     /// Refuses other content than was asked for.
@@ -171,9 +266,10 @@ impl Upload<'_> {
         };
         if length > 0 && length <= job.source.size() {
             let there = host.digests(&[Wanted { path: &part, first: None }], length).await?.pop();
-            let (here, prefix) = self.sha256(&job.source, length).await?;
+            let prefix = job.source.hash(length, host.context.cancel).await;
+            let prefix = prefix.map_err(Trouble::local)?;
             if let Some(Ok(there)) = there
-                && there.sha256 == here
+                && there.sha256 == hex(&prefix.hash.clone().finalize())
                 && let Ok(file) = host.sftp.open(&part, How::Write).await
             {
                 return Ok(Some((part, file, prefix)));
@@ -188,12 +284,34 @@ impl Upload<'_> {
         &self,
         jobs: &[Job<'_>],
     ) -> Result<Vec<Option<Result<Digest, Trouble>>>, Trouble> {
-        let written = jobs.iter().filter_map(|job| job.part.as_ref());
+        let written = |job: &Job<'_>| job.part.as_ref().map(|part| part.followed.clone());
+        // What was computed while a file was written counts if it agrees. If not,
+        // the file as it is now decides.
+        let asked = |job: &&Job<'_>| {
+            job.part.as_ref().is_some_and(|part| {
+                part.followed.as_ref().is_none_or(|there| there.sha256 != part.sha256)
+            })
+        };
+        let names = jobs.iter().filter(asked).filter_map(|job| job.part.as_ref());
         let wanted: Vec<Wanted<'_>> =
-            written.map(|(path, _)| Wanted { path, first: None }).collect();
-        let sizes = jobs.iter().filter(|job| job.part.is_some()).map(|job| job.source.size());
-        let mut found = self.host.digests(&wanted, sum(sizes)).await?.into_iter();
-        Ok(jobs.iter().map(|job| job.part.as_ref().and_then(|_| found.next())).collect())
+            names.map(|part| Wanted { path: &part.name, first: None }).collect();
+        let bytes = sum(jobs.iter().filter(asked).map(|job| job.source.size()));
+        let mut found = self.host.digests(&wanted, bytes).await?.into_iter();
+        let proof = |job: &Job<'_>| match asked(&job) {
+            true => found.next(),
+            false => written(job).flatten().map(Ok),
+        };
+        Ok(jobs.iter().map(proof).collect())
+    }
+
+    /// Sees that sources are still what was sent of them.
+    pub(super) async fn unchanged(&self, jobs: &[Job<'_>]) -> Vec<Result<(), Trouble>> {
+        let sources: Vec<Source> = jobs.iter().map(|job| job.source.clone()).collect();
+        let count = sources.len();
+        let looking = blocking(move || {
+            Ok(sources.iter().map(|source| source.unchanged().map_err(Trouble::local)).collect())
+        });
+        looking.await.unwrap_or_else(|trouble| vec![Err(trouble); count])
     }
 
     /// Gives a proven file its attributes and its name.
@@ -201,17 +319,21 @@ impl Upload<'_> {
         &self,
         job: Job<'_>,
         proof: Option<Result<Digest, Trouble>>,
+        unchanged: Result<(), Trouble>,
     ) -> Result<(), Failed> {
         let host = self.host;
         let placed = match (&job.part, &job.unchanged) {
-            (Some((part, sha256)), _) => {
-                let placed = match host.staged {
-                    true => self.installed(&job, part, sha256, proof).await,
-                    false => self.renamed(&job, part, sha256, proof).await,
+            (Some(part), _) => {
+                let placed = match proven(&job, &part.sha256, proof, unchanged) {
+                    Err(trouble) => Err(trouble),
+                    Ok(proof) if host.staged => {
+                        self.installed(&job, &part.name, &part.sha256, proof).boxed().await
+                    }
+                    Ok(proof) => self.renamed(&job, &part.name).await.map(|()| proof),
                 };
                 if placed.as_ref().is_err_and(|trouble| !trouble.fatal) {
                     // Nothing of it is worth going on with.
-                    host.discard(part).await;
+                    host.discard(&part.name).await;
                 }
                 placed
             }
@@ -236,35 +358,28 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Sees that a written file is what it should be, and its source still the
-    /// same.
-    pub(super) async fn proven(
-        &self,
-        job: &Job<'_>,
-        sha256: &str,
-        proof: Option<Result<Digest, Trouble>>,
-    ) -> Result<Digest, Trouble> {
-        let proof = proof.unwrap_or_else(|| Err(missing()))?;
-        if proof.sha256 != sha256 {
-            return Err(Trouble::mismatch(&job.target.path, sha256, &proof.sha256));
-        }
-        let source = job.source.clone();
-        blocking(move || source.unchanged()).await?;
-        Ok(proof)
-    }
-
-    async fn renamed(
-        &self,
-        job: &Job<'_>,
-        part: &[u8],
-        sha256: &str,
-        proof: Option<Result<Digest, Trouble>>,
-    ) -> Result<Digest, Trouble> {
-        let proof = self.proven(job, sha256, proof).await?;
+    async fn renamed(&self, job: &Job<'_>, part: &[u8]) -> Result<(), Trouble> {
         attribute(self.host, job, part, true).await?;
-        self.host.rename(part, &job.target.path).await?;
-        Ok(proof)
+        self.host.rename(part, &job.target.path).await
     }
+}
+
+/// Sees that a written file is what it should be, and its source still the
+/// same.
+fn proven(
+    job: &Job<'_>,
+    sha256: &str,
+    proof: Option<Result<Digest, Trouble>>,
+    unchanged: Result<(), Trouble>,
+) -> Result<Digest, Trouble> {
+    let proof = proof.unwrap_or_else(|| Err(missing()))?;
+    // Hosts that read at different times may have been sent different things:
+    // then it is the source that is to blame.
+    unchanged?;
+    if proof.sha256 != sha256 {
+        return Err(Trouble::mismatch(&job.target.path, sha256, &proof.sha256));
+    }
+    Ok(proof)
 }
 
 fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
@@ -290,14 +405,15 @@ fn chunks<'r>(
 /// Sees that all of a file is on the host's disk.
 async fn complete(file: File, part: &[u8], size: u64) -> Result<(), Trouble> {
     let failed = |error| Trouble::sftp(error, "write", part);
-    let there = file.attributes().await.map_err(failed)?.size;
+    let (there, synced) = join(file.attributes(), file.sync()).await;
+    let there = there.map_err(failed)?.size;
     if there != Some(size) {
         let there = there.map_or("unknown".into(), |size| size.to_string());
         let message =
             format!("SHA256 mismatch: {} has {there} bytes there instead of {size}", shown(part));
         return Err(Trouble::file("checksum_mismatch", Phase::Verify, message));
     }
-    match file.sync().await {
+    match synced {
         Ok(()) | Err(SftpError::Unsupported(_)) => {}
         Err(error) => return Err(failed(error)),
     }

@@ -80,13 +80,17 @@ impl Upload<'_> {
     /// that many small ones share the host's answers.
     async fn send(&self, files: Vec<&Entry>) -> Result<(), Trouble> {
         let _permit = batch::permit(files.len()).await;
-        let looked = join_all(files.into_iter().map(|entry| self.look(entry))).await;
+        let opened = self.open(&files).await;
+        let looking = files.into_iter().zip(opened).map(|(entry, opened)| self.look(entry, opened));
+        let looked = join_all(looking).await;
         let mut jobs = self.keep(looked)?;
         self.mark_unchanged(&mut jobs).await?;
         let sent = join_all(jobs.into_iter().map(|job| self.write(job))).await;
         let jobs = self.keep(sent)?;
         let proofs = self.prove(&jobs).await?;
-        let placing = jobs.into_iter().zip(proofs).map(|(job, proof)| self.place(job, proof));
+        let unchanged = self.unchanged(&jobs).await;
+        let placing = jobs.into_iter().zip(proofs).zip(unchanged);
+        let placing = placing.map(|((job, proof), unchanged)| self.place(job, proof, unchanged));
         self.keep(join_all(placing).await).map(drop)
     }
 

@@ -59,7 +59,7 @@ fn everything_in_a_directory() {
     );
     for entry in &tree.entries {
         if let Kind::File { size, .. } = entry.kind {
-            let source = tree.open(entry).unwrap();
+            let source = tree.open(entry, &mut None).unwrap();
             assert_eq!((source.size(), source.path()), (size, &*tree.path(entry)));
         }
     }
@@ -100,7 +100,7 @@ fn a_file_is_sent_as_the_target() {
     let tree = walk(&place, &["file"], 100).unwrap();
     assert_eq!(landed(&tree, MISSING), [""]);
     assert_eq!(landed(&tree, DIRECTORY), ["file"]);
-    assert_eq!(tree.open(&tree.entries[0]).unwrap().size(), 4);
+    assert_eq!(tree.open(&tree.entries[0], &mut None).unwrap().size(), 4);
     symlink("file", place.path().join("link")).unwrap();
     let tree = walk(&place, &["link"], 100).unwrap();
     assert!(matches!(tree.entries[0].kind, Kind::File { size: 4, .. }));
@@ -140,7 +140,7 @@ fn a_directory_that_becomes_a_link_is_not_entered() {
     let outside = place.path().join("outside");
     fs::rename(dir.join("b"), &outside).unwrap();
     symlink(&outside, dir.join("b")).unwrap();
-    let error = tree.open(&tree.entries[6]).unwrap_err();
+    let error = tree.open(&tree.entries[6], &mut None).unwrap_err();
     assert!(matches!(error, LocalError::Symlink(_)), "{error}");
 }
 

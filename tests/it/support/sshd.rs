@@ -89,6 +89,13 @@ impl SshdBuilder {
         self
     }
 
+    /// Listens on every address of this machine, so that each of 127.0.0.0/8 is
+    /// a host. For as many of them as are connected to at once.
+    pub(crate) fn everywhere(mut self) -> Self {
+        self.ip = Ipv4Addr::UNSPECIFIED.into();
+        self.line("MaxStartups 1000")
+    }
+
     /// Logs at DEBUG1.
     pub(crate) fn debug(mut self) -> Self {
         self.debug = true;

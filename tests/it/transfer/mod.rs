@@ -5,6 +5,7 @@ mod digest;
 mod disks;
 mod elevate;
 mod ends;
+mod follow;
 mod killed;
 mod landing;
 mod ledger;
