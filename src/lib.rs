@@ -80,6 +80,7 @@
 // Layer 0: names and quoting.
 pub mod ids;
 pub mod quote;
+pub mod units;
 
 // Layer 1: pure values.
 pub mod nodeset;

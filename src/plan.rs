@@ -3,11 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use crate::ids::{RunId, VmId};
+use crate::inventory::Host;
 use crate::outcome::Failure;
-use crate::policy::{ActionView, Decision, Policy, Request};
-use crate::remote::{Action, Command, Direction, Program, Script, ScriptSource, Stdin, Transfer};
+use crate::policy::{ActionView, Decision, HostView, Policy, Request};
+use crate::remote::{
+    Action, Command, Direction, EnvName, Program, RunAs, Script, ScriptSource, Stdin, Transfer,
+};
 use crate::transport::Endpoint;
 
 /// A decided run.
@@ -52,6 +56,10 @@ pub struct Target {
     pub vm: VmId,
     /// Whether the inventory lets this host be used.
     pub allowed: bool,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
     /// The shell for a shell string, where this host wants another.
     pub shell: Option<String>,
     /// How it is reached, or why it cannot be.
@@ -63,10 +71,26 @@ pub struct Target {
 pub struct Asker {
     /// Who asks: the name that the records carry.
     pub operator: String,
+    /// The account whose process asks, by which policy gives roles.
+    pub os_user: Option<String>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
     /// Whatever else the records shall carry.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// A host of an inventory, which is in these groups.
+    pub fn new(host: &Host, groups: Vec<String>, endpoint: Result<Endpoint, Failure>) -> Self {
+        Self {
+            vm: host.id.clone(),
+            allowed: host.allowed,
+            groups,
+            tags: host.tags.clone(),
+            shell: host.shell.clone(),
+            endpoint,
+        }
+    }
 }
 
 impl Plan {
@@ -76,7 +100,7 @@ impl Plan {
         let hosts = targets
             .into_iter()
             .map(|target| {
-                let decide = |deed: &Deed<'_>| policy.decide(&deed.ask(&target, &asker.operator));
+                let decide = |deed: &Deed<'_>| policy.decide(&deed.ask(&target, &asker));
                 let (decision, denied_command) = match deeds.as_slice() {
                     [deed] if !matches!(action, Action::Commands(_)) => (decide(deed), None),
                     deeds => all_of(deeds.iter().map(decide), deeds.len()),
@@ -118,29 +142,35 @@ impl Plan {
     }
 }
 
-/// One thing that is decided.
-enum Deed<'a> {
-    Command(&'a Command, Cow<'a, str>),
+/// One thing that is decided, in the form in which policy looks at it.
+struct Deed<'a> {
+    what: What<'a>,
+    /// The settings of what becomes a process.
+    command: Option<&'a Command>,
+    run_as: Option<&'a RunAs>,
+    /// The names of the variables that are set.
+    env: Vec<&'a str>,
+}
+
+enum What<'a> {
+    Argv(&'a [OsString]),
     Script(&'a Script),
+    Shell(Cow<'a, str>),
     Transfer(&'a Transfer),
 }
 
 /// Everything that an action does, in order.
 fn deeds(action: &Action) -> Vec<Deed<'_>> {
-    let command = |command| Deed::Command(command, shell_text(command));
     match action {
-        Action::Command(one) => vec![command(one)],
-        Action::Commands(list) => list.commands().iter().map(command).collect(),
-        Action::Script(script) => vec![Deed::Script(script)],
-        Action::Transfer(transfer) => vec![Deed::Transfer(transfer)],
-    }
-}
-
-/// The shell string as text; empty for anything else.
-fn shell_text(command: &Command) -> Cow<'_, str> {
-    match &command.program {
-        Program::Shell(text) => text.to_string_lossy(),
-        Program::Argv(_) => Cow::Borrowed(""),
+        Action::Command(command) => vec![Deed::command(command)],
+        Action::Commands(list) => list.commands().iter().map(Deed::command).collect(),
+        Action::Script(script) => vec![Deed::process(What::Script(script), &script.settings)],
+        Action::Transfer(transfer) => vec![Deed {
+            what: What::Transfer(transfer),
+            command: None,
+            run_as: transfer.run_as.as_ref(),
+            env: Vec::new(),
+        }],
     }
 }
 
@@ -154,62 +184,86 @@ fn all_of(decisions: impl Iterator<Item = Decision>, of: usize) -> (Decision, Op
             let reason = Some(format!("command {} of {of}: {reason}", index + 1));
             return (Decision { reason, ..decision }, Some(index));
         }
-        match &mut together {
-            None => together = Some(decision),
-            Some(together) => {
-                for rule in std::iter::once(decision.rule).chain(decision.notes) {
-                    if together.rule != rule && !together.notes.contains(&rule) {
-                        together.notes.push(rule);
-                    }
-                }
-            }
-        }
+        together = Some(match together {
+            None => decision,
+            Some(together) => together.with(decision),
+        });
     }
-    let nothing = || Decision {
-        allow: false,
-        rule: "builtin/no-command".into(),
-        reason: Some("there is no command".into()),
-        hint: None,
-        notes: Vec::new(),
+    let nothing = || {
+        let hint = "give one command a line".to_owned();
+        Decision::deny("builtin/no-command", "there is no command".into(), hint)
     };
     (together.unwrap_or_else(nothing), None)
 }
 
-impl Deed<'_> {
+impl<'a> Deed<'a> {
+    fn command(command: &'a Command) -> Self {
+        let what = match &command.program {
+            Program::Argv(argv) => What::Argv(argv),
+            Program::Shell(text) => What::Shell(text.to_string_lossy()),
+        };
+        Self::process(what, command)
+    }
+
+    fn process(what: What<'a>, command: &'a Command) -> Self {
+        let plain = command.env.iter().map(|(name, _)| name);
+        let names = plain.chain(command.secret_env.iter().map(|(name, _)| name));
+        let env = names.map(EnvName::as_str).collect();
+        Self { what, command: Some(command), run_as: command.run_as.as_ref(), env }
+    }
+
     /// What policy is asked.
-    fn ask<'a>(&'a self, target: &'a Target, operator: &'a str) -> Request<'a> {
-        let (view, command, run_as) = match self {
-            Self::Command(command, text) => {
-                let view = match &command.program {
-                    Program::Argv(argv) => ActionView::Argv(argv),
-                    Program::Shell(_) => ActionView::Shell(text),
-                };
-                (view, Some(*command), command.run_as.as_ref())
-            }
+    fn ask<'b>(&'b self, target: &'b Target, asker: &'b Asker) -> Request<'b> {
+        let command = self.command;
+        let shell = command.and_then(|command| command.shell.as_deref());
+        let shell = shell.or(target.shell.as_deref());
+        Request {
+            operator: &asker.operator,
+            os_user: asker.os_user.as_deref(),
+            host: HostView {
+                id: &target.vm,
+                allowed: target.allowed,
+                groups: &target.groups,
+                tags: &target.tags,
+            },
+            action: self.what.view(),
+            shell: shell.filter(|shell| *shell != "/bin/sh"),
+            run_as: self.run_as.map(|run_as| run_as.user.as_deref().unwrap_or("root")),
+            env: &self.env,
+            cwd: command.and_then(|command| command.cwd.as_deref()),
+            allow_interactive: command.is_some_and(|command| command.allow_interactive),
+            stdin_given: command.is_some_and(|command| !matches!(command.stdin, Stdin::Empty)),
+        }
+    }
+}
+
+impl What<'_> {
+    fn view(&self) -> ActionView<'_> {
+        match self {
+            Self::Argv(argv) => ActionView::Argv(argv),
             Self::Script(script) => {
                 let path = match &script.source {
                     ScriptSource::Host(path) => Some(path.as_os_str()),
                     _ => script.place.as_deref(),
                 };
-                let view = ActionView::Script { sha256: script.sha256(), path, args: &script.args };
-                (view, Some(&script.settings), script.settings.run_as.as_ref())
+                ActionView::Script {
+                    sha256: script.sha256(),
+                    path,
+                    interpreter: &script.interpreter,
+                    args: &script.args,
+                }
             }
-            Self::Transfer(transfer) => {
-                let view = match transfer.direction {
-                    Direction::Download => ActionView::Download { paths: &transfer.sources },
-                    Direction::Upload => ActionView::Upload { path: &transfer.target },
-                };
-                (view, None, transfer.run_as.as_ref())
-            }
-        };
-        Request {
-            operator,
-            host: &target.vm,
-            allowed: target.allowed,
-            action: view,
-            sudo: run_as.map(|run_as| run_as.user.as_deref().unwrap_or("root")),
-            allow_interactive: command.is_some_and(|command| command.allow_interactive),
-            stdin_given: command.is_some_and(|command| !matches!(command.stdin, Stdin::Empty)),
+            Self::Shell(text) => ActionView::Shell(text),
+            Self::Transfer(transfer) => match transfer.direction {
+                Direction::Download => {
+                    ActionView::Download { paths: &transfer.sources, recursive: transfer.recursive }
+                }
+                Direction::Upload => ActionView::Upload {
+                    path: &transfer.target,
+                    sources: &transfer.sources,
+                    recursive: transfer.recursive,
+                },
+            },
         }
     }
 }

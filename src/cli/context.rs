@@ -10,7 +10,6 @@ use super::failure::Failure;
 use super::terminal::{Color, Terminal};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
-use crate::policy::Policy;
 use crate::ssh::known_hosts::KnownHosts;
 use crate::{Builder, NeedsKnownHosts, Orchestrator, Overrides};
 
@@ -112,6 +111,11 @@ impl Context {
         Ok(Config::load_with(path, &self.environment)?)
     }
 
+    /// The account whose process this is.
+    pub(super) fn os_user(&self) -> Option<&str> {
+        self.environment.user.as_deref()
+    }
+
     /// A line on stderr.
     pub(super) fn note(&self, kind: &str, text: &str) {
         use std::io::Write;
@@ -156,6 +160,7 @@ impl Context {
     ) -> Result<Orchestrator, Failure> {
         let known_hosts = self.known_hosts(&config)?;
         let audit = self.audit(&config)?;
+        let policy = crate::orchestrator::policy_or_none(&config);
         let passphrase = passphrase(&config)?;
         let mut builder: Builder<NeedsKnownHosts> = Orchestrator::builder(config)
             .operator(self.operator())
@@ -170,7 +175,7 @@ impl Context {
         for secret in secrets {
             builder = builder.secret(secret);
         }
-        let builder = builder.known_hosts(known_hosts).policy(Policy::allow_all()).audit(audit);
+        let builder = builder.known_hosts(known_hosts).policy(policy).audit(audit);
         Ok(builder.build()?)
     }
 }

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
 use super::arguments::SshArgs;
 use super::context::Context;
 use super::failure::Failure;
@@ -12,7 +14,7 @@ use super::output::OutputArgs;
 use super::process::ProcessArgs;
 use super::request::{RequestArgs, run_request};
 use super::rerun::typed;
-use crate::remote::{Command, CommandList, InvalidCommandList, read_commands};
+use crate::remote::{Action, Command, CommandList, InvalidCommandList, read_commands};
 
 /// Run a command on one or more VMs.
 ///
@@ -22,7 +24,7 @@ use crate::remote::{Command, CommandList, InvalidCommandList, read_commands};
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    request: RequestArgs,
+    pub(super) request: RequestArgs,
     /// What: one string for /bin/sh, in quotes
     #[arg(value_name = "CMD")]
     command: Option<OsString>,
@@ -55,33 +57,36 @@ pub(super) struct Args {
     #[command(flatten)]
     ssh: SshArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    run_request(context, &args.request, &args.ssh, &args.output, || {
-        args.refuse_swallowed_flag()?;
-        let Some(path) = &args.commands else {
+    run_request(context, &args.request, &args.ssh, &args.output, || args.action())
+}
+
+impl Args {
+    /// What is asked for, and what must never be recorded.
+    pub(super) fn action(&self) -> Result<(Action, Vec<SecretString>), Failure> {
+        self.refuse_swallowed_flag()?;
+        let Some(path) = &self.commands else {
             refuse_flags_of_lists()?;
-            let (command, secrets) = args.process.apply(args.command()?)?;
+            let (command, secrets) = self.process.apply(self.command()?)?;
             return Ok((command.into(), secrets));
         };
-        let text = args.read(path)?;
-        let (like, secrets) = args.process.apply(args.with_shell(Command::shell("")))?;
+        let text = self.read(path)?;
+        let (like, secrets) = self.process.apply(self.with_shell(Command::shell("")))?;
         let wrong = |error: InvalidCommandList| {
             let hint = "one command a line; lines that begin with # are left out";
             Failure::usage(format!("{}: {error}", path.display())).hint(hint)
         };
         let list = CommandList::from_lines(&text, &like).map_err(wrong)?;
         let list = list
-            .keep_going(args.keep_going)
-            .parallel(args.commands_parallel.unwrap_or(NonZeroUsize::MIN))
-            .shell_session(args.shell_session);
+            .keep_going(self.keep_going)
+            .parallel(self.commands_parallel.unwrap_or(NonZeroUsize::MIN))
+            .shell_session(self.shell_session);
         Ok((list.into(), secrets))
-    })
-}
+    }
 
-impl Args {
     fn command(&self) -> Result<Command, Failure> {
         let command = match (&self.command, self.argv.split_first()) {
             (Some(text), None) => Command::shell(text),

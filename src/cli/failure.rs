@@ -8,6 +8,7 @@ use super::context::Context;
 use super::terminal::Terminal;
 use crate::audit::AuditError;
 use crate::config::ConfigError;
+use crate::policy::PolicyError;
 use crate::remote::InvalidAction;
 use crate::report::exit::Exit;
 use crate::store::{Changed, StoreError};
@@ -120,6 +121,12 @@ impl From<AuditError> for Failure {
             hint: Some(error.hint().to_owned()),
             ..Self::usage(chain(&error))
         }
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        Self { code: "policy_invalid", ..Self::usage(chain(&error)) }
     }
 }
 

@@ -16,6 +16,7 @@ mod keyboard;
 mod keys;
 mod meta;
 mod output;
+mod policy;
 mod process;
 mod request;
 mod rerun;
@@ -95,6 +96,9 @@ enum Command {
     /// Read, verify and export the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Check the policy, and explain what it decides
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -153,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Runs(command) => runs::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Config(command) => config::run(&context, command),
+        Command::Policy(command) => policy::run(&context, command),
         Command::Schema => meta::schema(),
         Command::Completions(args) => meta::completions(&args, &mut Cli::command()),
         Command::Man(args) => meta::man(&args, Cli::command()),

@@ -45,7 +45,7 @@ pub(super) struct RequestArgs {
     #[arg(long, env = "ORCHESTRATOR_REASON", value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    narrow: TargetArgs,
+    pub(super) narrow: TargetArgs,
     #[command(flatten)]
     fleet: FleetArgs,
 }

@@ -23,7 +23,7 @@ use crate::remote::{Action, Command, Script, read_script};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    request: RequestArgs,
+    pub(super) request: RequestArgs,
     /// What: a local file, - for our own stdin, or with --remote a file there
     #[arg(value_name = "FILE")]
     file: OsString,
@@ -49,7 +49,7 @@ pub(super) struct Args {
     #[command(flatten)]
     ssh: SshArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -71,7 +71,8 @@ fn parse_mode(text: &str) -> Result<u32, String> {
 }
 
 impl Args {
-    fn action(&self) -> Result<(Action, Vec<SecretString>), Failure> {
+    /// What is asked for, and what must never be recorded.
+    pub(super) fn action(&self) -> Result<(Action, Vec<SecretString>), Failure> {
         let mut script = self.script()?.args(&self.args);
         if let Some(words) = &self.interpreter {
             let words: Vec<&str> = words.split_ascii_whitespace().collect();

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use secrecy::SecretString;
+
 use super::arguments::SshArgs;
 use super::context::Context;
 use super::failure::Failure;
@@ -9,7 +11,7 @@ use super::output::OutputArgs;
 use super::request::{RequestArgs, run_request};
 use super::sudo::SudoArgs;
 use crate::config::size;
-use crate::remote::{SudoPassword, Transfer};
+use crate::remote::{Action, SudoPassword, Transfer};
 
 /// Put files on one or more VMs.
 ///
@@ -21,7 +23,7 @@ use crate::remote::{SudoPassword, Transfer};
 #[command(mut_args(arg))]
 pub(super) struct Push {
     #[command(flatten)]
-    transfer: Args,
+    pub(super) transfer: Args,
 }
 
 /// Fetch files from one or more VMs.
@@ -34,14 +36,14 @@ pub(super) struct Push {
 #[command(mut_args(arg))]
 pub(super) struct Pull {
     #[command(flatten)]
-    transfer: Args,
+    pub(super) transfer: Args,
 }
 
 /// What both directions take.
 #[derive(clap::Args)]
-struct Args {
+pub(super) struct Args {
     #[command(flatten)]
-    request: RequestArgs,
+    pub(super) request: RequestArgs,
     /// What is moved, and last where to; a directory, or a path that ends in /, means into it
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     paths: Vec<OsString>,
@@ -70,7 +72,7 @@ struct Args {
     #[command(flatten)]
     ssh: SshArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 /// What flags that other verbs have, too, mean here.
@@ -85,47 +87,66 @@ fn arg(arg: clap::Arg) -> clap::Arg {
 }
 
 pub(super) fn push(context: &Context, args: &Push) -> Result<u8, Failure> {
-    args.transfer.run(context, |sources, target| {
-        let (first, rest) = sources;
-        rest.iter().fold(Transfer::upload(first, target), Transfer::and)
-    })
+    args.transfer.run(context, || args.action())
 }
 
 pub(super) fn pull(context: &Context, args: &Pull) -> Result<u8, Failure> {
-    args.transfer.run(context, |sources, target| {
-        let (first, rest) = sources;
-        rest.iter().fold(Transfer::download(first, target), Transfer::and)
-    })
+    args.transfer.run(context, || args.action())
 }
+
+impl Push {
+    /// What is asked for, and what must never be recorded.
+    pub(super) fn action(&self) -> Result<Asked, Failure> {
+        self.transfer.action(|(first, rest), target| {
+            rest.iter().fold(Transfer::upload(first, target), Transfer::and)
+        })
+    }
+}
+
+impl Pull {
+    /// What is asked for, and what must never be recorded.
+    pub(super) fn action(&self) -> Result<Asked, Failure> {
+        self.transfer.action(|(first, rest), target| {
+            rest.iter().fold(Transfer::download(first, target), Transfer::and)
+        })
+    }
+}
+
+type Asked = (Action, Vec<SecretString>);
 
 impl Args {
     fn run(
         &self,
         context: &Context,
-        new: impl FnOnce((&OsString, &[OsString]), &OsString) -> Transfer,
+        action: impl FnOnce() -> Result<Asked, Failure>,
     ) -> Result<u8, Failure> {
-        run_request(context, &self.request, &self.ssh, &self.output, || {
-            let [first, rest @ .., target] = &self.paths[..] else {
-                return Err(Failure::usage("a source and a target are needed"));
-            };
-            let mut transfer = new((first, rest), target)
-                .recursive(self.recursive)
-                .preserve(self.preserve)
-                .mkdir(self.mkdir)
-                .resume(self.resume)
-                .bytes_per_second(self.bwlimit.unwrap_or(0));
-            if let Some(mode) = self.mode {
-                transfer = transfer.mode(mode);
+        run_request(context, &self.request, &self.ssh, &self.output, action)
+    }
+
+    fn action(
+        &self,
+        new: impl FnOnce((&OsString, &[OsString]), &OsString) -> Transfer,
+    ) -> Result<Asked, Failure> {
+        let [first, rest @ .., target] = &self.paths[..] else {
+            return Err(Failure::usage("a source and a target are needed"));
+        };
+        let mut transfer = new((first, rest), target)
+            .recursive(self.recursive)
+            .preserve(self.preserve)
+            .mkdir(self.mkdir)
+            .resume(self.resume)
+            .bytes_per_second(self.bwlimit.unwrap_or(0));
+        if let Some(mode) = self.mode {
+            transfer = transfer.mode(mode);
+        }
+        let mut secrets = Vec::new();
+        if let Some(run_as) = self.sudo.run_as()? {
+            if let SudoPassword::Given(password) = &run_as.password {
+                secrets.push(password.reveal());
             }
-            let mut secrets = Vec::new();
-            if let Some(run_as) = self.sudo.run_as()? {
-                if let SudoPassword::Given(password) = &run_as.password {
-                    secrets.push(password.reveal());
-                }
-                transfer = transfer.run_as(run_as);
-            }
-            Ok((transfer.into(), secrets))
-        })
+            transfer = transfer.run_as(run_as);
+        }
+        Ok((transfer.into(), secrets))
     }
 }
 

@@ -12,23 +12,23 @@ use std::path::{Path, PathBuf};
 use crate::inventory::{Host, Inventory};
 use crate::yaml::{Document, Warnings};
 
-pub mod duration;
-pub mod size;
-
 mod audit;
 mod environment;
 mod file;
 mod origin;
+mod policy;
 mod reading;
 mod remote_execution;
 mod runs;
 mod sections;
 mod ssh;
 
+pub use crate::units::{duration, size};
 pub use crate::yaml::{Diagnostic, Location};
 pub use audit::Audit;
 pub use environment::{Environment, InvalidPath};
 pub use origin::{Origin, Setting};
+pub use policy::PolicyFile;
 pub use remote_execution::{KeyStorageType, RemoteExecution};
 pub use runs::Runs;
 pub use ssh::Ssh;
@@ -50,6 +50,8 @@ pub struct Config {
     pub audit: Audit,
     /// What is remembered of runs.
     pub runs: Runs,
+    /// Which policy decides.
+    pub policy: PolicyFile,
     /// Where what must outlive a process is kept: `orchestrator` in
     /// `$XDG_STATE_HOME` or `~/.local/state`. Without it, files that a killed
     /// transfer left on a host are not found again, and output that is too large
@@ -180,12 +182,13 @@ impl Config {
             origins: Origins::default(),
         };
         let mut root = document.root().section()?;
-        check_sections(&root, &mut reading.warnings)?;
+        check_sections(&root, &mut reading.warnings);
         let (remote_execution, allowed) =
             RemoteExecution::read(root.get("remote_execution"), &mut reading)?;
         let (ssh, names) = Ssh::read(root.get("ssh"), &mut reading)?;
         let audit = Audit::read(root.get("audit"), &mut reading)?;
         let runs = Runs::read(root.get("runs"), &mut reading)?;
+        let policy = PolicyFile::read(root.get_or_null("policy"), &mut reading)?;
         let inventory = read_inventory(&mut root, allowed, &mut reading)?;
         let Reading { warnings, origins, .. } = reading;
         let warnings = warnings.into_vec();
@@ -196,6 +199,7 @@ impl Config {
             ssh,
             audit,
             runs,
+            policy,
             state_dir,
             path: None,
             warnings,
@@ -244,6 +248,7 @@ impl Config {
             ("ssh", self.ssh.settings()),
             ("audit", self.audit.settings()),
             ("runs", self.runs.settings()),
+            ("policy", self.policy.settings()),
         ];
         let sections = sections.into_iter().flat_map(|(section, values)| {
             values.into_iter().map(move |(key, value)| (format!("{section}.{key}"), value))

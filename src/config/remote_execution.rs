@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::reading::{Reading, read_duration, read_size};
+use super::reading::Reading;
 use super::{duration, origin, size};
 use crate::ids::VmId;
 use crate::yaml::{Diagnostic, Section, Value};
@@ -101,7 +101,7 @@ impl RemoteExecution {
     fn read_limits(&mut self, section: &mut Section<'_>) -> Result<(), Diagnostic> {
         const DAY: Duration = Duration::from_secs(86_400);
         if let Some(value) = section.get("default_timeout") {
-            let timeout = read_duration(value, Duration::ZERO, 366 * DAY)?;
+            let timeout = value.duration(Duration::ZERO, 366 * DAY)?;
             self.default_timeout = (!timeout.is_zero()).then_some(timeout);
         }
         if let Some(value) = section.get("default_retry") {
@@ -114,10 +114,10 @@ impl RemoteExecution {
             self.connection_pool_size = value.integer(0..=10_000)?;
         }
         if let Some(value) = section.get("grace") {
-            self.grace = read_duration(value, Duration::ZERO, Duration::from_secs(600))?;
+            self.grace = value.duration(Duration::ZERO, Duration::from_secs(600))?;
         }
         if let Some(value) = section.get("output_max") {
-            self.output_max = read_size(value, 1, 1 << 50)?;
+            self.output_max = value.size(1, 1 << 50)?;
         }
         Ok(())
     }

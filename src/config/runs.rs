@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::reading::{Reading, read_duration, read_size};
+use super::reading::Reading;
 use super::{duration, origin, size};
 use crate::yaml::{Diagnostic, Value};
 
@@ -53,13 +53,13 @@ impl Runs {
             settings.path = Some(reading.path(value)?);
         }
         if let Some(value) = section.get("keep") {
-            settings.keep = read_duration(value, Duration::from_secs(3600), 366 * DAY)?;
+            settings.keep = value.duration(Duration::from_secs(3600), 366 * DAY)?;
         }
         if let Some(value) = section.get("max_size") {
-            settings.max_size = read_size(value, 1 << 20, 1 << 40)?;
+            settings.max_size = value.size(1 << 20, 1 << 40)?;
         }
         if let Some(value) = section.get("output_max") {
-            settings.output_max = read_size(value, 0, 64 << 20)?;
+            settings.output_max = value.size(0, 64 << 20)?;
         }
         section.refuse_unknown()?;
         reading.record("runs", section);

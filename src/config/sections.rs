@@ -9,19 +9,10 @@ use crate::yaml::{Diagnostic, Section, Warnings, nearest};
 /// Sections that mean something to us.
 const SECTIONS: [&str; 7] = ["vms", "remote_execution", "groups", "ssh", "audit", "runs", "policy"];
 
-/// Refuses what would have to be obeyed and cannot, and points out sections
-/// that are ignored only for a typing error.
-pub(super) fn check_sections(
-    root: &Section<'_>,
-    warnings: &mut Warnings,
-) -> Result<(), Diagnostic> {
+/// Points out sections that are ignored only for a typing error.
+pub(super) fn check_sections(root: &Section<'_>, warnings: &mut Warnings) {
     for (key, _) in root.entries() {
         let name = key.text();
-        if name == "policy" {
-            let message = "policy: policy files are not supported by this version; \
-                           a policy is never ignored, so remove the section to go on";
-            return Err(key.diagnostic(message.into()));
-        }
         if SECTIONS.contains(&name) {
             continue;
         }
@@ -30,7 +21,6 @@ pub(super) fn check_sections(
             warnings.push(key.diagnostic(message));
         }
     }
-    Ok(())
 }
 
 pub(super) fn read_inventory(

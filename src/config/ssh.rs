@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::reading::{Reading, read_duration, read_size};
+use super::reading::Reading;
 use super::{duration, origin, size};
 use crate::ssh::{InvalidProfile, Profile};
 use crate::yaml::{Diagnostic, Section, Value};
@@ -129,7 +129,7 @@ impl Ssh {
             ("keepalive", &mut self.keepalive, Duration::from_secs(1)),
         ] {
             if let Some(value) = section.get(key) {
-                *setting = read_duration(value, min, HOUR)?;
+                *setting = value.duration(min, HOUR)?;
             }
         }
         for (key, setting) in [
@@ -142,7 +142,7 @@ impl Ssh {
         }
         if let Some(value) = section.get("rekey_bytes") {
             // RFC 4253, section 9, recommends new keys after each gigabyte at the latest.
-            self.rekey_bytes = Some(read_size(value, 1 << 20, 1 << 30)?);
+            self.rekey_bytes = Some(value.size(1 << 20, 1 << 30)?);
         }
         Ok(())
     }

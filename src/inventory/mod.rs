@@ -23,7 +23,7 @@ pub(crate) use jump::is_address;
 pub use jump::{InvalidJump, Jump, JumpError};
 pub use pin::InvalidPin;
 pub use select::SelectError;
-pub use targets::{GroupError, Targets};
+pub use targets::{GroupError, Memberships, Targets};
 
 /// All hosts and groups, in the order of the file.
 #[derive(Clone, Debug, Default)]

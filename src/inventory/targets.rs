@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Group, Host, Inventory, SelectError};
 use crate::ids::VmId;
-use crate::nodeset::{HostPattern, Known, NameKind};
+use crate::nodeset::{HostPattern, Known, Member, NameKind};
 use crate::yaml::nearest;
 
 /// The names of an inventory, for resolving patterns.
@@ -70,6 +70,55 @@ impl Known for Targets<'_> {
             NameKind::Tag => nearest(name, hosts.flat_map(|host| &host.tags).map(String::as_str)),
         };
         found.map(str::to_owned)
+    }
+}
+
+/// Which groups each host is in.
+#[derive(Clone, Debug)]
+pub struct Memberships<'a> {
+    groups: Vec<(&'a str, HostPattern)>,
+}
+
+impl Inventory {
+    /// Reads every group once, to tell which hosts are in it.
+    pub fn memberships(&self) -> Memberships<'_> {
+        // That every expression can be read was found out when the inventory
+        // was made.
+        let read = |group: &'_ Group| group.expression.parse().ok();
+        let groups = self.groups.iter();
+        let groups = groups.filter_map(|group| Some((group.name.as_str(), read(group)?)));
+        Memberships { groups: groups.collect() }
+    }
+}
+
+impl Memberships<'_> {
+    /// The groups that a host is in, whether or not it may be used.
+    pub fn of(&self, host: &Host) -> Vec<String> {
+        let host = InGroups { host, groups: &self.groups };
+        let names = self.groups.iter().map(|(name, _)| *name);
+        names.filter(|name| host.in_group(name)).map(str::to_owned).collect()
+    }
+}
+
+/// A host whose groups are looked up as they are asked for; that they name each
+/// other in no circle was found out when the inventory was made.
+struct InGroups<'a> {
+    host: &'a Host,
+    groups: &'a [(&'a str, HostPattern)],
+}
+
+impl Member for InGroups<'_> {
+    fn id(&self) -> &str {
+        self.host.id.as_str()
+    }
+
+    fn in_group(&self, name: &str) -> bool {
+        let group = self.groups.iter().find(|(group, _)| *group == name);
+        group.is_some_and(|(_, pattern)| pattern.includes(self))
+    }
+
+    fn has_tag(&self, tag: &str) -> bool {
+        self.host.tags.iter().any(|own| own == tag)
     }
 }
 

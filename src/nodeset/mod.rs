@@ -8,6 +8,7 @@
 
 mod fold;
 mod glob;
+mod includes;
 mod name;
 mod pattern;
 mod problem;
@@ -20,8 +21,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "cli")]
 pub(crate) use glob::matches as glob_matches;
+pub use includes::Member;
 pub use pattern::{EXPANSION_MAX, HostPattern};
 pub use problem::{PatternError, Place, Problem};
 pub use resolve::{Known, NameKind, ResolveError};

@@ -11,7 +11,7 @@ use super::access::{Access, Overrides};
 use super::{BuildError, Inner, Orchestrator};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyError};
 use crate::prompt::{Prompter, RefusePrompter};
 use crate::redact::Redactor;
 use crate::run::{Engine, Recorder};
@@ -217,9 +217,10 @@ impl Builder<Ready> {
         let redactor = Arc::new(parts.redactor);
         let keeper = store_options(&parts.config).filter(|_| parts.remember);
         let keeper = keeper.map(|options| Keeper::new(options, Arc::clone(&redactor)));
-        let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone());
+        let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone())
+            .under(parts.policy.sha256());
         let ledger = Ledger::new(parts.config.state_dir.as_ref().map(|dir| dir.join("parts")));
-        let operator = parts.operator.or(os_user).unwrap_or_else(|| "unknown".into());
+        let operator = parts.operator.or(os_user.clone()).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
             inner: Arc::new(Inner {
                 engine: Engine::new(Arc::clone(&sessions), recorder, ledger),
@@ -233,6 +234,7 @@ impl Builder<Ready> {
                 keeper,
                 cwd: environment.cwd,
                 operator,
+                os_user,
                 closing: tokio_util::sync::CancellationToken::new(),
                 running: tokio_util::task::TaskTracker::new(),
             }),
@@ -281,6 +283,24 @@ fn store_options(config: &Config) -> Option<store::Options> {
         output_max: usize::try_from(runs.output_max).unwrap_or(usize::MAX),
         retention: store::Retention { keep: runs.keep, size_max: runs.max_size },
     })
+}
+
+/// The policy that the configuration names, which speaks of its hosts. Without
+/// one, nothing is denied but what the allowed VMs deny.
+///
+/// # Errors
+/// It cannot be used, and so nothing is to be allowed.
+pub(crate) fn open_policy(config: &Config) -> Result<Policy, PolicyError> {
+    let Some(path) = &config.policy.path else { return Ok(Policy::allow_all()) };
+    let policy = Policy::load(path)?;
+    policy.check_hosts(&config.inventory)?;
+    Ok(policy)
+}
+
+/// As [`open_policy`], with a policy that denies everything in place of one
+/// that cannot be used.
+pub(crate) fn policy_or_none(config: &Config) -> Policy {
+    open_policy(config).unwrap_or_else(|error| Policy::unusable(error.summary()))
 }
 
 /// Opens the log that the configuration names.

@@ -16,6 +16,15 @@ pub(super) struct Deed {
 }
 
 impl Orchestrator {
+    /// Who asks, where nobody else is named.
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
+            operator: self.inner.operator.clone(),
+            os_user: self.inner.os_user.clone(),
+            ..Asker::default()
+        }
+    }
+
     /// A connection for its own sake.
     pub(super) async fn begin_check(
         &self,
@@ -47,7 +56,7 @@ impl Orchestrator {
     /// but on record.
     pub(super) fn refuse(&self, kind: ActionKind, error: &RequestError) {
         let Some(vm) = refused_host(error) else { return };
-        let asker = Asker { operator: self.inner.operator.clone(), ..Asker::default() };
+        let asker = self.asker();
         let action = ActionFacts::new(kind);
         self.inner.engine.recorder().refused(vm, action, &asker, &error.to_string());
     }

@@ -35,7 +35,7 @@ use crate::transport::Endpoint;
 pub use access::Overrides;
 pub use builder::{Builder, NeedsAudit, NeedsKnownHosts, NeedsPolicy, Ready};
 #[cfg(feature = "cli")]
-pub(crate) use builder::{adjustments, open_audit, read_passphrase};
+pub(crate) use builder::{adjustments, open_audit, open_policy, policy_or_none, read_passphrase};
 pub use check::Checks;
 pub use error::{BuildError, HostError, RequestError, RunError};
 pub use keys::{KeyChange, KeyDone, Login};
@@ -76,6 +76,7 @@ struct Inner {
     keeper: Option<Keeper>,
     cwd: Option<std::path::PathBuf>,
     operator: String,
+    os_user: Option<String>,
     closing: tokio_util::sync::CancellationToken,
     running: tokio_util::task::TaskTracker,
 }
@@ -89,7 +90,9 @@ impl Orchestrator {
     }
 
     /// Makes the three decisions as the configuration file says: its
-    /// known_hosts files, its audit log, and no policy beyond the allowed VMs.
+    /// known_hosts files, its audit log, and its policy; without one, nothing
+    /// is denied but what the allowed VMs deny. A policy that cannot be used
+    /// denies everything.
     ///
     /// # Errors
     /// The file, a known_hosts file or the audit log cannot be used.
@@ -97,11 +100,8 @@ impl Orchestrator {
         let config = Config::load(path)?;
         let known_hosts = KnownHosts::load(&config.ssh.known_hosts)?;
         let audit = builder::open_audit(&config)?;
-        Self::builder(config)
-            .known_hosts(known_hosts)
-            .policy(Policy::allow_all())
-            .audit(audit)
-            .build()
+        let policy = builder::policy_or_none(&config);
+        Self::builder(config).known_hosts(known_hosts).policy(policy).audit(audit).build()
     }
 
     /// Runs a shell string on one host, as

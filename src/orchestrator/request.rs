@@ -102,8 +102,7 @@ impl On {
             Action::Script(Script { source: ScriptSource::File(path), .. }) => Some(path.clone()),
             _ => None,
         };
-        let asker =
-            Asker { operator: self.orchestrator.inner.operator.clone(), ..Asker::default() };
+        let asker = self.orchestrator.asker();
         Request {
             orchestrator: self.orchestrator,
             hosts: self.hosts,
@@ -261,18 +260,15 @@ impl Request {
         let action = self.prepared()?;
         let orchestrator = &self.orchestrator;
         let (inventory, access) = (orchestrator.inventory(), &orchestrator.inner.access);
+        let memberships = inventory.memberships();
         let mut targets = Vec::new();
         for vm in resolve(inventory, &self.hosts)?.iter() {
             let Some(host) = inventory.get(vm) else { continue };
-            targets.push(Target {
-                vm: vm.clone(),
-                allowed: host.allowed,
-                shell: host.shell.clone(),
-                endpoint: access.endpoint(inventory, host).and_then(|endpoint| {
-                    access::runnable(&action, host.os)?;
-                    Ok(endpoint)
-                }),
+            let endpoint = access.endpoint(inventory, host).and_then(|endpoint| {
+                access::runnable(&action, host.os)?;
+                Ok(endpoint)
             });
+            targets.push(Target::new(host, memberships.of(host), endpoint));
         }
         let decide = |action, targets| {
             Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy)

@@ -1,17 +1,41 @@
 //! Decisions: may this operator do this on this host?
 //!
 //! Deciding is pure: a request goes in, a decision with the name of its rule
-//! comes out, and nothing is read or sent in between.
+//! comes out, and nothing is read or sent in between. What is decided on is
+//! byte for byte what is sent.
+//!
+//! Once there is a policy file, what no rule of it allows is denied, and what
+//! one rule denies no other allows.
 
-#[allow(dead_code, reason = "the rules that ask it come next")]
+mod constraints;
+mod decide;
+mod decision;
 mod escapes;
+mod file;
 mod interactive;
-#[allow(dead_code, reason = "the rules that ask it come next")]
+mod pattern;
+mod request;
+mod rules;
 mod shell;
+mod validate;
+mod variables;
 
-use std::ffi::{OsStr, OsString};
+#[cfg(test)]
+mod tests;
 
-use crate::ids::VmId;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::inventory::Inventory;
+use crate::nodeset::ResolveError;
+use rules::Rules;
+
+pub use constraints::{Constraints, Limits, Rate, Sandbox, SandboxBase};
+pub use decision::{Decision, Token, TokenKind};
+pub use file::{Breaker, PolicyError};
+pub use request::{ActionView, HostView, Request};
+pub use validate::{InvalidInput, sanitize_path, validate_arguments, validate_path};
 
 /// The rule that allows what no other rule denies.
 const ALLOW_ALL: &str = "allow-all";
@@ -19,177 +43,183 @@ const ALLOW_ALL: &str = "allow-all";
 const ALLOWED_VMS: &str = "builtin/allowed-vms";
 /// The rule against commands that would wait for a terminal.
 const INTERACTIVE: &str = "builtin/interactive";
+/// The rule that denies everything where the policy cannot be used.
+const UNUSABLE: &str = "builtin/policy-unusable";
 
-/// What is asked for, on one host.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Who asks.
-    pub operator: &'a str,
-    /// Where it is to happen.
-    pub host: &'a VmId,
-    /// Whether the inventory allows anything to happen there.
-    pub allowed: bool,
-    /// What is to be done.
-    pub action: ActionView<'a>,
-    /// The user whom sudo is asked to run it as, if it is.
-    pub sudo: Option<&'a str>,
-    /// Whether the command gets a stdin of its own; it is empty otherwise.
-    pub stdin_given: bool,
-    /// Whether the operator insists on a command that seems to need a terminal.
-    pub allow_interactive: bool,
+/// The rules of a run. Cheap to clone.
+#[derive(Clone)]
+pub struct Policy(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// There is no policy beyond the built-in rules.
+    AllowAll,
+    /// All of them must allow.
+    AllOf(Vec<Policy>),
+    /// One file.
+    File(Arc<Rules>),
+    /// A file that cannot be used, and why.
+    Unusable(Arc<str>),
 }
-
-/// An action as policy sees it: byte for byte what the host gets.
-#[derive(Clone, Copy, Debug)]
-pub enum ActionView<'a> {
-    /// A program and its arguments, which no shell reads.
-    Argv(&'a [OsString]),
-    /// Files are read on the host.
-    Download {
-        /// Their paths there.
-        paths: &'a [OsString],
-    },
-    /// A script is run.
-    Script {
-        /// The SHA-256 of its bytes, in hexadecimal; `None` if it is on the
-        /// host already.
-        sha256: Option<&'a str>,
-        /// Where on the host it is, or will stay; `None` if it is removed
-        /// again.
-        path: Option<&'a OsStr>,
-        /// Its arguments.
-        args: &'a [OsString],
-    },
-    /// Text for a shell.
-    Shell(&'a str),
-    /// Files are written on the host.
-    Upload {
-        /// Where: a file, or the directory that they go into.
-        path: &'a OsStr,
-    },
-}
-
-/// The answer to a [`Request`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Whether it may happen.
-    pub allow: bool,
-    /// The rule that decided.
-    pub rule: String,
-    /// Why it was denied, in one sentence without the host's name.
-    pub reason: Option<String>,
-    /// What to do instead.
-    pub hint: Option<String>,
-    /// What else the audit log must tell, such as an overridden rule.
-    pub notes: Vec<String>,
-}
-
-/// The rules of a run.
-#[derive(Clone, Debug)]
-pub struct Policy(());
 
 impl Policy {
     /// Allows everything but what the built-in rules deny: a host that the
     /// inventory does not allow, and a command that needs a terminal.
     pub fn allow_all() -> Self {
-        Self(())
+        Self(Kind::AllowAll)
+    }
+
+    /// Denies everything, and says why: for a policy that cannot be used.
+    pub fn unusable(why: impl Into<Arc<str>>) -> Self {
+        Self(Kind::Unusable(why.into()))
+    }
+
+    /// Allows what every one of them allows, within the bounds of all; without
+    /// any it is [`allow_all`](Self::allow_all).
+    pub fn all_of(policies: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for policy in policies {
+            match policy.0 {
+                Kind::AllowAll => {}
+                Kind::AllOf(policies) => all.extend(policies),
+                _ => all.push(policy),
+            }
+        }
+        match all.len() {
+            0 => Self::allow_all(),
+            1 => all.swap_remove(0),
+            _ => Self(Kind::AllOf(all)),
+        }
+    }
+
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// The file is missing, unreadable, empty, wrong, writable by others or
+    /// belongs to somebody else. Then nothing is to be allowed:
+    /// [`unusable`](Self::unusable) does that.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
+        file::load(path.as_ref(), file::NOT_ENFORCED).map(Self::of)
+    }
+
+    /// Reads a policy from a text; `name` stands for the file in places.
+    ///
+    /// # Errors
+    /// Something in the text is wrong.
+    pub fn from_yaml_str(text: &str, name: &str) -> Result<Self, PolicyError> {
+        let rules = file::read(name, text, file::NOT_ENFORCED);
+        rules.map(Self::of).map_err(PolicyError::Invalid)
+    }
+
+    fn of(rules: Rules) -> Self {
+        Self(Kind::File(Arc::new(rules)))
+    }
+
+    /// Refuses a policy that names groups, tags or hosts which the inventory
+    /// does not have: a typing error there could allow what it should deny.
+    ///
+    /// # Errors
+    /// Each such place.
+    pub fn check_hosts(&self, inventory: &Inventory) -> Result<(), PolicyError> {
+        let targets = inventory.targets_if_allowed();
+        let mut problems = Vec::new();
+        for selector in self.files().flat_map(|rules| rules.selectors()) {
+            match selector.pattern.resolve(&targets) {
+                // Naming nobody is no mistake by itself.
+                Ok(_) | Err(ResolveError::Empty { .. }) => {}
+                Err(error) => {
+                    problems.push(selector.at.with_message(format!("hosts: {error}")));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(PolicyError::Invalid(problems)) }
+    }
+
+    /// The SHA-256 of the policy file, in hexadecimal; of several files, joined
+    /// by `+`.
+    pub fn sha256(&self) -> Option<String> {
+        let digests: Vec<&str> = self.files().map(|rules| rules.sha256.as_str()).collect();
+        (!digests.is_empty()).then(|| digests.join("+"))
+    }
+
+    /// What the files hold, in a line each.
+    pub fn summary(&self) -> Vec<String> {
+        self.files().map(Rules::summary).collect()
+    }
+
+    /// When hosts are left alone, as each file has it.
+    pub fn breakers(&self) -> impl Iterator<Item = Breaker> {
+        self.files().filter_map(|rules| rules.breaker)
     }
 
     /// Decides a request.
+    ///
+    /// It depends on nothing but the policy and the request. The built-in rules
+    /// come first, then the roles, then the rules; whatever is denied by one of
+    /// them is denied.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        if !request.allowed {
-            let reason = format!("vm_id {} not in allowed list", request.host);
+        if !request.host.allowed {
+            let reason = format!("vm_id {} not in allowed list", request.host.id);
             let hint = "add it to remote_execution.allowed_vm_ids in the configuration";
-            return Decision::deny(ALLOWED_VMS, reason, hint.into());
+            let decision = Decision::deny(ALLOWED_VMS, reason, hint.into());
+            return Decision { policy_sha256: self.sha256(), ..decision };
         }
-        let mut decision = Decision::allow(ALLOW_ALL);
-        if let Some(finding) = interactive::find(request) {
-            let reason = finding.to_string();
-            if !request.allow_interactive {
-                let hint = format!("{}; to run it anyway: --allow-interactive", finding.hint);
-                return Decision::deny(INTERACTIVE, reason, hint);
-            }
-            decision.notes.push(format!("{INTERACTIVE} (overridden): {reason}"));
+        let finding = interactive::find(request);
+        if let Some(finding) = finding.as_ref().filter(|_| !request.allow_interactive) {
+            let hint = format!("{}; to run it anyway: --allow-interactive", finding.hint);
+            let decision = Decision::deny(INTERACTIVE, finding.to_string(), hint);
+            return Decision { policy_sha256: self.sha256(), ..decision };
+        }
+        let mut decision = self.by_rules(request);
+        if let Some(finding) = finding.filter(|_| decision.allow) {
+            decision.notes.push(format!("{INTERACTIVE} (overridden): {finding}"));
         }
         decision
     }
-}
 
-impl Decision {
-    fn allow(rule: &str) -> Self {
-        Self { allow: true, rule: rule.into(), reason: None, hint: None, notes: Vec::new() }
+    fn by_rules(&self, request: &Request<'_>) -> Decision {
+        match &self.0 {
+            Kind::AllowAll => Decision::allow(ALLOW_ALL),
+            Kind::File(rules) => decide::decide(rules, request),
+            Kind::Unusable(why) => {
+                let hint = "repair it: `orchestrator policy check FILE` says what is wrong";
+                Decision::deny(UNUSABLE, why.to_string(), hint.into())
+            }
+            Kind::AllOf(policies) => {
+                let mut all: Option<Decision> = None;
+                for policy in policies {
+                    let decision = policy.by_rules(request);
+                    if !decision.allow {
+                        return decision;
+                    }
+                    all = Some(match all {
+                        Some(all) => all.and(decision),
+                        None => decision,
+                    });
+                }
+                let decision = all.unwrap_or_else(|| Decision::allow(ALLOW_ALL));
+                decide::refuse_lost_path(decision)
+            }
+        }
     }
 
-    fn deny(rule: &str, reason: String, hint: String) -> Self {
-        Self {
-            allow: false,
-            rule: rule.into(),
-            reason: Some(reason),
-            hint: Some(hint),
-            notes: Vec::new(),
+    /// Every file of it.
+    fn files(&self) -> Box<dyn Iterator<Item = &Rules> + '_> {
+        match &self.0 {
+            Kind::AllowAll | Kind::Unusable(_) => Box::new(std::iter::empty()),
+            Kind::File(rules) => Box::new(std::iter::once(&**rules)),
+            Kind::AllOf(policies) => Box::new(policies.iter().flat_map(Self::files)),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decide(action: ActionView<'_>, change: impl Fn(&mut Request<'_>)) -> Decision {
-        let host = "vm01".parse().unwrap();
-        let mut request = Request {
-            operator: "alice",
-            host: &host,
-            allowed: true,
-            action,
-            sudo: None,
-            stdin_given: false,
-            allow_interactive: false,
-        };
-        change(&mut request);
-        Policy::allow_all().decide(&request)
-    }
-
-    #[test]
-    fn allows_what_no_rule_denies() {
-        let decision = decide(ActionView::Shell("uptime"), |_| {});
-        assert_eq!(decision, Decision::allow("allow-all"));
-    }
-
-    #[test]
-    fn a_host_that_is_not_allowed_is_denied_before_all_else() {
-        let decision = decide(ActionView::Shell("vi x"), |request| {
-            request.allowed = false;
-            request.allow_interactive = true;
-        });
-        assert!(!decision.allow);
-        assert_eq!(decision.rule, "builtin/allowed-vms");
-        assert_eq!(decision.reason.unwrap(), "vm_id vm01 not in allowed list");
-    }
-
-    #[test]
-    fn a_command_that_needs_a_terminal_is_denied() {
-        for argv in [false, true] {
-            let words = ["top".into(), "-d1".into()];
-            let command = match argv {
-                true => ActionView::Argv(&words),
-                false => ActionView::Shell("cd /tmp && top -d1"),
-            };
-            let decision = decide(command, |_| {});
-            assert!(!decision.allow);
-            assert_eq!(decision.rule, "builtin/interactive");
-            assert_eq!(decision.reason.unwrap(), "`top` draws on a terminal, and there is none");
-            let hint = "use: top -b -n1; to run it anyway: --allow-interactive";
-            assert_eq!(decision.hint.unwrap(), hint);
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::AllowAll => f.write_str("Policy(allow-all)"),
+            Kind::AllOf(policies) => f.debug_tuple("Policy::all_of").field(policies).finish(),
+            Kind::File(rules) => write!(f, "Policy({}, {})", rules.file.file(), rules.sha256),
+            Kind::Unusable(why) => write!(f, "Policy(unusable: {why})"),
         }
-    }
-
-    #[test]
-    fn overriding_is_noted() {
-        let decision = decide(ActionView::Shell("top"), |request| request.allow_interactive = true);
-        assert!(decision.allow);
-        assert_eq!(decision.rule, "allow-all");
-        let note = "builtin/interactive (overridden): `top` draws on a terminal, and there is none";
-        assert_eq!(decision.notes, [note]);
     }
 }

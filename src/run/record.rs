@@ -26,6 +26,7 @@ pub struct Recorder {
     log: Option<AuditLog>,
     redactor: Arc<Redactor>,
     os_user: Option<String>,
+    policy_sha256: Option<String>,
 }
 
 /// What ties a result to its attempt.
@@ -39,7 +40,12 @@ pub(super) use commands::Nth;
 impl Recorder {
     /// A recorder; without a log it records nothing.
     pub fn new(log: Option<AuditLog>, redactor: Arc<Redactor>, os_user: Option<String>) -> Self {
-        Self { log, redactor, os_user }
+        Self { log, redactor, os_user, policy_sha256: None }
+    }
+
+    /// Records that this policy was in force where nothing was decided by it.
+    pub fn under(self, policy_sha256: Option<String>) -> Self {
+        Self { policy_sha256, ..self }
     }
 
     /// A text without the secrets in it.
@@ -110,7 +116,8 @@ impl Recorder {
         });
         record.action = Some(action);
         let rule = "builtin/allowed-vms".to_owned();
-        record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256: None });
+        let policy_sha256 = self.policy_sha256.clone();
+        record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256 });
         record.reason = asker.reason.clone();
         record.metadata = asker.metadata.clone();
         let mut closing = record.clone();
@@ -157,7 +164,7 @@ impl Recorder {
             rule: [std::slice::from_ref(&host.decision.rule), &host.decision.notes]
                 .concat()
                 .join("; "),
-            policy_sha256: None,
+            policy_sha256: host.decision.policy_sha256.clone(),
         });
         record.reason = plan.reason.clone();
         record.metadata = plan.metadata.clone();

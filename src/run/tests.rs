@@ -95,6 +95,8 @@ fn target(id: &str) -> Target {
     Target {
         vm: id.parse().unwrap(),
         allowed: true,
+        groups: Vec::new(),
+        tags: Vec::new(),
         shell: None,
         endpoint: Ok(Endpoint {
             label: id.into(),

@@ -298,10 +298,16 @@ impl Unit {
         }
     }
 
-    /// A command with the shell that this host wants.
+    /// A command with the shell that this host wants, and the directories that
+    /// the decision rests on.
     pub(super) fn on_host(&self, command: &Command) -> Command {
         let mut command = command.clone();
         command.shell = command.shell.or_else(|| self.host().shell.clone());
+        if let Some(path) = &self.host().decision.constraints.path
+            && let Ok(name) = "PATH".parse()
+        {
+            command.env.push((name, path.join(":").into()));
+        }
         command
     }
 

@@ -75,6 +75,8 @@ fn plan(action: impl Into<Action>, results: &[HostResult]) -> Plan {
     let targets = results.iter().map(|result| Target {
         vm: result.vm.clone(),
         allowed: true,
+        groups: Vec::new(),
+        tags: Vec::new(),
         shell: None,
         endpoint: Err(failure()),
     });

@@ -4,12 +4,14 @@
 //! files use that: `yes`, `Off`, `"22"`. Quotes make no difference.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Location};
 use super::document::{Data, Document, Node, Position};
 use super::nearest::nearest;
 use super::secret::is_secret_name;
 use super::section::Section;
+use crate::units::{duration, size};
 
 /// Characters of a wrong value that an error repeats at most.
 const QUOTE_MAX: usize = 60;
@@ -92,6 +94,24 @@ impl<'d> Value<'d> {
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && range.contains(number));
         number.ok_or_else(|| self.unexpected(&expected()))
+    }
+
+    /// A duration between two bounds, both included.
+    pub(crate) fn duration(&self, min: Duration, max: Duration) -> Result<Duration, Diagnostic> {
+        let read = self.text().ok().and_then(|text| duration::parse(text).ok());
+        read.filter(|duration| (min..=max).contains(duration)).ok_or_else(|| {
+            let (min, max) = (duration::format(min), duration::format(max));
+            self.unexpected(&format!("a duration from {min} to {max} (such as 30, 30s or 1h30m)"))
+        })
+    }
+
+    /// A number of bytes between two bounds, both included.
+    pub(crate) fn size(&self, min: u64, max: u64) -> Result<u64, Diagnostic> {
+        let read = self.text().ok().and_then(|text| size::parse(text).ok());
+        read.filter(|size| (min..=max).contains(size)).ok_or_else(|| {
+            let (min, max) = (size::format(min), size::format(max));
+            self.unexpected(&format!("a number of bytes from {min} to {max} (such as 64Mi)"))
+        })
     }
 
     /// One of the named choices, in any case.

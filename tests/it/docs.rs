@@ -54,6 +54,7 @@ fn every_flag_the_guide_mentions_exists() {
         &["hosts", "trust"],
         &["keys", "deploy"],
         &["keys", "generate"],
+        &["policy", "explain"],
         &["runs", "list"],
         &["runs", "rerun"],
         &["runs", "show"],
@@ -181,7 +182,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
 }
 
 fn has_subcommands(verb: &str) -> bool {
-    matches!(verb, "audit" | "config" | "hosts" | "keys" | "runs")
+    matches!(verb, "audit" | "config" | "hosts" | "keys" | "policy" | "runs")
 }
 
 fn help(verbs: &[&str]) -> Option<String> {

@@ -9,7 +9,7 @@ use crate::cli::failure::{Failure, chain};
 use crate::cli::stdout::print;
 use crate::config::{Config, KeyStorageType};
 use crate::inventory::Inventory;
-use crate::orchestrator::{adjustments, endpoint, read_passphrase};
+use crate::orchestrator::{adjustments, endpoint, open_policy, read_passphrase};
 use crate::report::{escape, exit::Exit};
 use crate::ssh::keys;
 use crate::ssh::known_hosts::KnownHosts;
@@ -42,6 +42,10 @@ pub(super) fn run(context: &Context) -> Result<u8, Failure> {
     if config.audit.path.is_none() {
         let hint = "set audit.path".to_owned();
         findings.wrong("there is no place for the audit log".into(), Some(hint));
+    }
+    if let Err(error) = open_policy(&config) {
+        let hint = "until then everything is denied; `orchestrator policy check` tells all of it";
+        findings.wrong(error.summary(), Some(hint.into()));
     }
     print(|out| tell(out, &config, known, keys, &findings))?;
     findings.tell(context);
@@ -106,6 +110,7 @@ fn tell(
         None => writeln!(out, "known hosts  unreadable")?,
     }
     writeln!(out, "audit log    {}", path(config.audit.path.as_deref()))?;
+    writeln!(out, "policy       {}", path(config.policy.path.as_deref()))?;
     let wrong = findings.wrong_count();
     let odd = findings.0.len() - wrong + config.warnings().len();
     writeln!(out, "found        {}, {}", counted(wrong, "error"), counted(odd, "warning"))?;

@@ -41,7 +41,7 @@ pub(super) fn find(request: &Request<'_>) -> Option<Finding> {
     let around = Around {
         stdin: request.stdin_given,
         stdout: false,
-        root: request.sudo == Some("root"),
+        root: request.run_as == Some("root"),
         chosen_editor: false,
     };
     match request.action {
@@ -51,7 +51,12 @@ pub(super) fn find(request: &Request<'_>) -> Option<Finding> {
             in_command(&words, around, NESTING_MAX)
         }
         ActionView::Shell(text) => in_script(text, around, NESTING_MAX),
-        ActionView::Download { .. } | ActionView::Script { .. } | ActionView::Upload { .. } => None,
+        ActionView::Admin
+        | ActionView::Download { .. }
+        | ActionView::Kill
+        | ActionView::Schedule
+        | ActionView::Script { .. }
+        | ActionView::Upload { .. } => None,
     }
 }
 

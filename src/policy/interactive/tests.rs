@@ -2,15 +2,19 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::ids::VmId;
+use crate::policy::HostView;
 
 fn found(action: ActionView<'_>, sudo: Option<&str>, stdin_given: bool) -> Option<String> {
     let host: VmId = "vm01".parse().unwrap();
     let request = Request {
         operator: "alice",
-        host: &host,
-        allowed: true,
+        os_user: None,
+        host: HostView { id: &host, allowed: true, groups: &[], tags: &[] },
         action,
-        sudo,
+        shell: None,
+        run_as: sudo,
+        env: &[],
+        cwd: None,
         stdin_given,
         allow_interactive: false,
     };

@@ -1,0 +1,90 @@
+//! From rules and a request to a decision. Pure.
+
+mod program;
+mod roles;
+mod script;
+mod shell;
+mod terms;
+mod transfer;
+mod verdict;
+
+use super::decision::Decision;
+use super::request::{ActionView, Request};
+use super::rules::{Permission, Role, Rules};
+use verdict::Verdict;
+
+/// The rule of everything that no rule allows.
+const DEFAULT_DENY: &str = "builtin/default-deny";
+/// The rule about how a program may be named.
+const PROGRAM_NAME: &str = "builtin/program-name";
+/// The rule about what a shell may be made to do.
+const SHELL: &str = "builtin/shell";
+/// The rule about variables that choose what is executed.
+const ENVIRONMENT: &str = "builtin/environment";
+/// The rule about directories and paths of files.
+const PATH: &str = "builtin/path";
+/// The rule of everything that no role permits.
+const ROLES: &str = "builtin/roles";
+
+/// What the rules of one file say.
+pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Decision {
+    let permission = needed(&request.action);
+    let role = roles::permit(rules, request, permission).and_then(|role| {
+        if request.run_as.is_some() {
+            roles::permit(rules, request, Permission::Sudo)?;
+        }
+        Ok(role)
+    });
+    let decision = match role {
+        Err(denied) => denied.decision(),
+        Ok(role) => {
+            let decision = match verdict(rules, request, role) {
+                Ok(allowed) => Decision {
+                    place: Some(allowed.place),
+                    constraints: allowed.constraints,
+                    requires_approval: allowed.requires_approval,
+                    ..Decision::allow(allowed.rule)
+                },
+                Err(denied) => denied.decision(),
+            };
+            Decision { role: role.map(|role| role.name.clone()), ..decision }
+        }
+    };
+    Decision { policy_sha256: Some(rules.sha256.clone()), ..decision }
+}
+
+fn verdict(rules: &Rules, request: &Request<'_>, role: Option<&Role>) -> Verdict {
+    match request.action {
+        ActionView::Argv(argv) => program::decide(rules, request, argv),
+        ActionView::Shell(text) => shell::decide(rules, request, text),
+        ActionView::Script { .. } => script::decide(rules, request),
+        ActionView::Upload { .. } | ActionView::Download { .. } => transfer::decide(rules, request),
+        // Rules say nothing of these: who may do them, roles say.
+        ActionView::Admin | ActionView::Kill | ActionView::Schedule => {
+            Ok(roles::allowed(rules, role))
+        }
+    }
+}
+
+fn needed(action: &ActionView<'_>) -> Permission {
+    match action {
+        ActionView::Admin => Permission::Admin,
+        ActionView::Argv(_) | ActionView::Shell(_) => Permission::Exec,
+        ActionView::Download { .. } => Permission::Download,
+        ActionView::Kill => Permission::Kill,
+        ActionView::Schedule => Permission::Schedule,
+        ActionView::Script { .. } => Permission::Script,
+        ActionView::Upload { .. } => Permission::Upload,
+    }
+}
+
+/// Denies what rests on a search path of which several policies left nothing.
+pub(super) fn refuse_lost_path(decision: Decision) -> Decision {
+    if decision.constraints.path.as_ref().is_none_or(|path| !path.is_empty()) {
+        return decision;
+    }
+    let reason = "the policies have no directory in common in which the program may be looked for";
+    let hint = "name it by its absolute path";
+    let denied = Decision::deny(PROGRAM_NAME, reason.into(), hint.into());
+    Decision { policy_sha256: decision.policy_sha256, place: decision.place, ..denied }
+}

@@ -1,0 +1,109 @@
+//! A policy from the disk, and why there is none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::rules::Rules;
+use crate::yaml::{Diagnostic, Untrusted, read_trusted};
+
+/// Bytes of a policy file at most.
+const SIZE_MAX: usize = 8 << 20;
+
+/// Why there is no policy. What cannot be read allows nothing: see
+/// [`Policy::unusable`](super::super::Policy::unusable).
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file belongs to somebody who could change what is allowed.
+    #[error("the policy {} belongs to user id {owner}, not to you ({user}) or root: run `chown root {}`", .path.display(), .path.display())]
+    ForeignOwner {
+        /// The file.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+        /// The user id of this process.
+        user: u32,
+    },
+    /// Something in the file is wrong: everything that is, in its order.
+    #[error("{}", all(.0))]
+    Invalid(Vec<Diagnostic>),
+    /// There is no such file.
+    #[error("the policy {} does not exist: put it there, or correct policy.path", .0.display())]
+    Missing(PathBuf),
+    /// The file has more bytes than a policy may have.
+    #[error("the policy {} is larger than {SIZE_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+    /// The file is not text.
+    #[error("the policy {} is not UTF-8 text", .0.display())]
+    NotText(PathBuf),
+    /// The file cannot be read.
+    #[error("the policy {} cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Others could change what is allowed.
+    #[error("the policy {} can be written by others (mode {mode:04o}): run `chmod go-w {}`", .path.display(), .path.display())]
+    WritableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl PolicyError {
+    /// What is wrong in the file; empty if it could not even be read.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Invalid(problems) => problems,
+            _ => &[],
+        }
+    }
+
+    /// The error in one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Invalid(problems) => match problems.split_first() {
+                Some((first, rest)) => {
+                    let more = match rest.len() {
+                        0 => String::new(),
+                        more => format!(" (and {more} more)"),
+                    };
+                    format!("{}: {}{more}", first.location(), first.message())
+                }
+                None => "the policy is invalid".into(),
+            },
+            error => error.to_string(),
+        }
+    }
+}
+
+/// Reads a regular file that only its owner, who must be us or root, can have
+/// written.
+pub(in crate::policy) fn load(
+    path: &Path,
+    not_enforced: &'static [&'static str],
+) -> Result<Rules, PolicyError> {
+    let bytes = read_trusted(path, SIZE_MAX).map_err(|why| {
+        let path = path.to_path_buf();
+        match why {
+            Untrusted::ForeignOwner { owner, user } => {
+                PolicyError::ForeignOwner { path, owner, user }
+            }
+            Untrusted::Missing => PolicyError::Missing(path),
+            Untrusted::Unreadable(source) => PolicyError::Unreadable { path, source },
+            Untrusted::WritableByOthers { mode } => PolicyError::WritableByOthers { path, mode },
+        }
+    })?;
+    if bytes.len() > SIZE_MAX {
+        return Err(PolicyError::TooLarge(path.into()));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| PolicyError::NotText(path.into()))?;
+    super::read(&path.display().to_string(), &text, not_enforced).map_err(PolicyError::Invalid)
+}
+
+fn all(problems: &[Diagnostic]) -> String {
+    problems.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("\n")
+}
