@@ -30,6 +30,13 @@ pub(super) fn scan(text: &str) -> Result<Vec<Piece<'_>>, Fault> {
     while let Some(first) = rest.chars().next() {
         let length = match (operator(first), owed) {
             _ if first.is_whitespace() => first.len_utf8(),
+            // `vm[01-03],!vm02` is how people write lists with exceptions.
+            (Some(exception), Some(Operator::Union))
+                if !pieces.is_empty() && exception != Operator::Union =>
+            {
+                owed = Some(exception);
+                first.len_utf8()
+            }
             (Some(_), Some(_)) => return Err(Fault::new(Problem::Empty, "", at)),
             (Some(operator), None) => {
                 owed = Some(operator);

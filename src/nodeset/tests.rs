@@ -189,6 +189,11 @@ fn operators_work_from_left_to_right() {
     check("a ^ b[1,1]", "a b1");
     // Minus and xor change the order only by what they add.
     check("c,b,a!b,b", "c a b");
+    check("n[1-3],!n2", "n1 n3");
+    check("a,b , & b,c", "b c");
+    refused(",!a", "", 1, "");
+    refused("a,!,b", "", 4, "");
+    refused("a!,b", "", 3, "");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::decision::{Token, TokenKind};
 use super::super::request::Request;
 use super::super::rules::{Binary, Permission, Rules};
-use super::super::shell;
+use super::super::shell::{self, DynamicKind};
 use super::verdict::{Denied, Verdict, together};
 use super::{SHELL, program, roles, terms};
 
@@ -52,9 +52,17 @@ fn literal(rules: &Rules, request: &Request<'_>, text: &str, path: &str) -> Verd
         return Err(Denied::by_default(rules, SHELL, reason, grant));
     }
     let commands = shell::parse(text).map_err(|dynamic| {
+        if dynamic.what == DynamicKind::Empty {
+            return Denied::by_default(
+                rules,
+                SHELL,
+                "the shell string holds no command",
+                "give one",
+            );
+        }
         let reason = format!(
-            "the shell string holds {} at byte {}, and no rule grants shell: true",
-            dynamic.what, dynamic.offset
+            "the shell string does not say by itself what runs, at byte {}: {}",
+            dynamic.offset, dynamic.what
         );
         let hint = match dynamic.token.as_str() {
             "cd" | "chdir" | "pushd" => "give the directory with -C, where policy can see it",

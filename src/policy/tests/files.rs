@@ -139,7 +139,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("binaries: [{path: /bin/*}]", "1:19: path: a program is named by its whole path"),
         ("binaries: [{path: /x, pth: 1}]", "1:23: unknown key `pth`"),
         ("binaries: [{path: /x, enabled: maybe}]", "1:32: enabled: expected true or false"),
-        ("binaries: [{path: /usr/bin/find}]", "1:19: path: `find` can be made to run other"),
+        ("binaries: [{path: /usr/bin/find}]", "1:19: path: `find` reaches further"),
         ("binaries: [{path: /x, allowed_args: ['(']}]", "1:38: allowed_args: `(`: unclosed group"),
         ("binaries: [{path: /x, allowed_args: [{position: 0}]}]", "1:38: allowed_args: pattern is"),
         ("binaries: [{path: /x, allowed_args: [{pattern: a, position: -1}]}]", "1:61: position: "),
@@ -174,7 +174,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("roles: {a: {permissions: admin}}", "1:26: permissions: this version does not enforce"),
         ("operators: {a: {roles: [x]}}", "1:25: roles: there is no role `x`"),
         ("allowed_commands: [ls]", "1:20: allowed_commands: `ls` is a name without a path"),
-        ("- find\n", "1:3: `find` can be made to run other programs"),
+        ("- find\n", "1:3: `find` reaches further"),
         ("- ls | rm\n", "1:3: a line here is words with blanks between them"),
         ("circuit_breaker: {enabled: true}", "1:18: circuit_breaker: this version does not"),
     ] {

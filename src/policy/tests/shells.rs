@@ -33,7 +33,7 @@ fn what_is_not_known_by_itself_needs_a_grant() {
     for text in ["ls $HOME", "ls `id`", "ls > x", "ls *", "ls &", "A=b ls", "(ls)", "ls ~"] {
         let decision = asked.shell(&policy, text);
         assert_eq!(decision.token.as_ref().unwrap().kind, TokenKind::Byte);
-        denies(decision, "builtin/shell", "no rule grants shell: true");
+        denies(decision, "builtin/shell", "does not say by itself what runs");
     }
     denies(asked.shell(&policy, "  "), "builtin/shell", "holds no command");
     let lab = Asked { groups: vec!["lab".into()], ..Asked::default() };
@@ -56,8 +56,10 @@ fn commands_of_the_shells_own() {
     let (policy, asked) = (policy(TEXT), Asked::default());
     for text in ["cd /tmp; ls", "eval ls", "exec ls", ". x", "export A", "command ls", "if ls"] {
         let decision = asked.shell(&policy, text);
-        denies(decision, "builtin/shell", "a command of the shell's own");
+        denies(decision, "builtin/shell", "does not say by itself what runs");
     }
+    let hint = asked.shell(&policy, "cd /tmp; ls").hint.unwrap();
+    assert!(hint.contains("with -C"), "{hint}");
     // As words they are programs, and /usr/bin/cd may well be one.
     allows(asked.argv(&policy, "cd"), "binaries[3]/cd");
 }
