@@ -92,6 +92,7 @@ mod yaml;
 
 // Layer 2: what exists, and the seam to it.
 pub mod inventory;
+pub mod scan;
 pub mod transport;
 
 // Layer 3: outcomes, decisions, sessions, SSH, SFTP.
@@ -105,6 +106,7 @@ pub mod ssh;
 pub mod event;
 pub mod exec;
 pub mod plan;
+pub mod scripts;
 
 // Layer 5: facts made durable, runs remembered, files moved.
 pub mod audit;

@@ -1,6 +1,7 @@
 //! What became of a host in a run, and what may have changed there.
 
 mod commands;
+mod told;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::remote::{Captured, Direction, ExitStatus};
 use crate::transport::ConnectionFacts;
 
 pub use commands::CommandResult;
+pub use told::ScriptEnd;
 
 /// How a host ended in a run. Every host of a run ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -350,6 +352,8 @@ pub struct HostResult {
     pub kill: Option<Kill>,
     /// Why the output may be incomplete although the command ended.
     pub output_incomplete: Option<&'static str>,
+    /// The id of the script in its library, if it is from one.
+    pub script_id: Option<String>,
     /// The SHA-256 of the script that was run, where that is known.
     pub script_sha256: Option<String>,
     /// What became of the files of a transfer.
@@ -386,6 +390,7 @@ impl HostResult {
             failure: None,
             kill: None,
             output_incomplete: None,
+            script_id: None,
             script_sha256: None,
             transfer: None,
             commands: Vec::new(),

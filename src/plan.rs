@@ -1,6 +1,8 @@
 //! What will be done, decided before anything is: `--dry-run` shows exactly
 //! this.
 
+mod threats;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +15,8 @@ use crate::remote::{
     Action, Command, Direction, EnvName, Program, RunAs, Script, ScriptSource, Stdin, Transfer,
 };
 use crate::transport::Endpoint;
+
+pub use threats::RULE_PREFIX;
 
 /// A decided run.
 #[derive(Clone, Debug)]

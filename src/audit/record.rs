@@ -297,6 +297,9 @@ pub struct ActionFacts {
     /// Whom it runs as, when not the login user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as: Option<String>,
+    /// The id of the script in its library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_id: Option<String>,
     /// The digest of the script's bytes as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script_sha256: Option<String>,
@@ -326,6 +329,7 @@ impl ActionFacts {
             env_names: Vec::new(),
             cwd: None,
             run_as: None,
+            script_id: None,
             script_sha256: None,
             local: None,
             remote: None,

@@ -49,34 +49,39 @@ pub(super) fn secret(text: &str) -> Result<(EnvName, SecretString), Failure> {
         return Err(Failure::usage("--secret-env: there is no =").hint(form));
     };
     let name = name(variable)?;
+    let value = secret_from(&format!("--secret-env {}", name.as_str()), name.as_str(), source)?;
+    Ok((name, value))
+}
+
+/// `env:VAR`, `file:PATH` or `prompt`, given to `flag` for `name`.
+pub(super) fn secret_from(flag: &str, name: &str, source: &str) -> Result<SecretString, Failure> {
+    let form = "write NAME=env:VAR, NAME=file:PATH or NAME=prompt";
     let value = match source.split_once(':') {
         Some(("env", variable)) => match std::env::var(variable) {
             Ok(value) => SecretString::from(value),
             Err(_) => {
-                let message = format!("--secret-env {}: {variable} is not set", name.as_str());
+                let message = format!("{flag}: {variable} is not set");
                 return Err(Failure::usage(message).hint(form));
             }
         },
         Some(("file", path)) => {
-            let text =
-                std::fs::read_to_string(path).map(zeroize::Zeroizing::new).map_err(|error| {
-                    Failure::usage(format!("--secret-env {}: {path}: {error}", name.as_str()))
-                })?;
+            let text = std::fs::read_to_string(path)
+                .map(zeroize::Zeroizing::new)
+                .map_err(|error| Failure::usage(format!("{flag}: {path}: {error}")))?;
             // A file written by an editor or by echo ends with a newline that
             // is not meant.
             SecretString::from(text.strip_suffix('\n').unwrap_or(&text))
         }
         None if source == "prompt" => Terminal
-            .secret(&format!("{}: ", name.as_str()))
+            .secret(&format!("{name}: "))
             .map_err(|error| Failure::usage(error.to_string()).hint(form))?,
         // The text may be the secret itself, so it is not repeated.
         _ => {
-            let message =
-                format!("--secret-env {}: the value does not say where from", name.as_str());
+            let message = format!("{flag}: the value does not say where from");
             return Err(Failure::usage(message).hint(form));
         }
     };
-    Ok((name, value))
+    Ok(value)
 }
 
 fn name(text: &str) -> Result<EnvName, Failure> {

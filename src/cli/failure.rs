@@ -190,6 +190,7 @@ impl From<RequestError> for Failure {
             RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",
             RequestError::Stdin { .. } | RequestError::StdinShared(_) => "stdin_invalid",
             RequestError::Changed(_) => "rerun_changed",
+            RequestError::ThreatReason => "reason_missing",
             RequestError::TypeAgain(_) => "rerun_impossible",
         };
         failure

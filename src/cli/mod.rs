@@ -22,6 +22,7 @@ mod request;
 mod rerun;
 mod runs;
 mod script;
+mod scripts;
 mod signals;
 mod stdout;
 mod sudo;
@@ -96,6 +97,9 @@ enum Command {
     /// Read, verify and export the audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show and check the scripts of the library
+    #[command(subcommand)]
+    Scripts(scripts::Command),
     /// Check the policy, and explain what it decides
     #[command(subcommand)]
     Policy(policy::Command),
@@ -157,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Runs(command) => runs::run(&context, command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Config(command) => config::run(&context, command),
+        Command::Scripts(command) => scripts::run(&context, command),
         Command::Policy(command) => policy::run(&context, command),
         Command::Schema => meta::schema(),
         Command::Completions(args) => meta::completions(&args, &mut Cli::command()),

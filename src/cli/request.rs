@@ -16,11 +16,13 @@ use super::rerun::{rerun, shows_secret};
 use super::signals::notice_signals;
 use super::stdout::print;
 use super::targets::{self, Chosen, TargetArgs};
+use crate::config::Config;
 use crate::plan::Plan;
 use crate::remote::{Action, Stdin};
 use crate::report::Rerun;
 use crate::report::exit::Exit;
 use crate::run::Schedule;
+use crate::scan::{Mode, RuleName};
 use crate::{Orchestrator, Request};
 
 /// The flags of a request, whatever is to be done.
@@ -60,8 +62,41 @@ pub(super) fn run_request(
     output: &OutputArgs,
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
+    run_script(context, args, ssh, output, Search::default(), |_| action())
+}
+
+/// What is to be looked for in a script.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Search<'a> {
+    /// Whether it is to be searched whatever the configuration says.
+    pub(super) all: bool,
+    /// Rules whose findings are accepted.
+    pub(super) accepted: &'a [RuleName],
+}
+
+impl Search<'_> {
+    /// Which scripts are searched.
+    pub(super) fn mode(self, config: &Config) -> Mode {
+        if self.all { Mode::All } else { config.scripts.scan }
+    }
+
+    fn apply(self, request: Request) -> Request {
+        let request = if self.all { request.scan(Mode::All) } else { request };
+        self.accepted.iter().fold(request, |request, rule| request.allow_threat(*rule))
+    }
+}
+
+/// The same for what may be a script of the configuration's library.
+pub(super) fn run_script(
+    context: &Context,
+    args: &RequestArgs,
+    ssh: &SshArgs,
+    output: &OutputArgs,
+    search: Search<'_>,
+    action: impl FnOnce(&Config) -> Result<(Action, Vec<SecretString>), Failure>,
+) -> Result<u8, Failure> {
     let json = output.mode() == Output::Json;
-    carry_out(context, args, ssh, output, action).map_err(|failure| failure.json(json))
+    carry_out(context, args, ssh, output, search, action).map_err(|failure| failure.json(json))
 }
 
 fn carry_out(
@@ -69,7 +104,8 @@ fn carry_out(
     args: &RequestArgs,
     ssh: &SshArgs,
     output: &OutputArgs,
-    action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
+    search: Search<'_>,
+    action: impl FnOnce(&Config) -> Result<(Action, Vec<SecretString>), Failure>,
 ) -> Result<u8, Failure> {
     args.fleet.check()?;
     output.check()?;
@@ -79,7 +115,7 @@ fn carry_out(
     if args.narrow.list_hosts {
         return targets::list_hosts(&config, &selection);
     }
-    let (action, secrets) = action()?;
+    let (action, secrets) = action(&config)?;
     action.validate().map_err(|error| Failure::usage(error.to_string()))?;
     arguments::limit_connecting(&mut config, ssh.connect_timeout);
     if stdin && takes_stdin(&action) {
@@ -101,7 +137,7 @@ fn carry_out(
     let overrides = ssh.overrides()?;
     let orchestrator = context.orchestrator(config, overrides, secrets)?;
     let request = orchestrator.select(selection.clone()).action(action);
-    let request = args.apply(output.apply(request), total);
+    let request = search.apply(args.apply(output.apply(request), total));
     let single = selection.hosts().is_single_literal();
     let shown = Shown {
         output,
@@ -180,6 +216,11 @@ pub(super) fn perform(
 }
 
 impl RequestArgs {
+    /// Whether it was said how long it may take.
+    pub(super) fn has_timeout(&self) -> bool {
+        self.timeout.is_some()
+    }
+
     fn apply(&self, mut request: Request, total: usize) -> Request {
         if let Some(timeout) = self.timeout {
             request = request.timeout(timeout);

@@ -20,6 +20,7 @@ mod policy;
 mod reading;
 mod remote_execution;
 mod runs;
+mod scripts;
 mod sections;
 mod ssh;
 
@@ -31,6 +32,7 @@ pub use origin::{Origin, Setting};
 pub use policy::PolicyFile;
 pub use remote_execution::{KeyStorageType, RemoteExecution};
 pub use runs::Runs;
+pub use scripts::Scripts;
 pub use ssh::Ssh;
 
 use reading::{Origins, Reading};
@@ -52,6 +54,8 @@ pub struct Config {
     pub runs: Runs,
     /// Which policy decides.
     pub policy: PolicyFile,
+    /// Where the script library is, and which scripts are searched.
+    pub scripts: Scripts,
     /// Where what must outlive a process is kept: `orchestrator` in
     /// `$XDG_STATE_HOME` or `~/.local/state`. Without it, files that a killed
     /// transfer left on a host are not found again, and output that is too large
@@ -152,6 +156,7 @@ impl Config {
         let absolute = environment.absolute(path);
         let text = file::read(&absolute)?;
         let mut config = Self::from_yaml_str_with(&path.display().to_string(), &text, environment)?;
+        config.scripts.settle(absolute.parent());
         config.path = Some(absolute);
         Ok(config)
     }
@@ -189,6 +194,7 @@ impl Config {
         let audit = Audit::read(root.get("audit"), &mut reading)?;
         let runs = Runs::read(root.get("runs"), &mut reading)?;
         let policy = PolicyFile::read(root.get_or_null("policy"), &mut reading)?;
+        let scripts = Scripts::read(root.get("scripts"), &mut reading)?;
         let inventory = read_inventory(&mut root, allowed, &mut reading)?;
         let Reading { warnings, origins, .. } = reading;
         let warnings = warnings.into_vec();
@@ -200,6 +206,7 @@ impl Config {
             audit,
             runs,
             policy,
+            scripts,
             state_dir,
             path: None,
             warnings,
@@ -249,6 +256,7 @@ impl Config {
             ("audit", self.audit.settings()),
             ("runs", self.runs.settings()),
             ("policy", self.policy.settings()),
+            ("scripts", self.scripts.settings()),
         ];
         let sections = sections.into_iter().flat_map(|(section, values)| {
             values.into_iter().map(move |(key, value)| (format!("{section}.{key}"), value))

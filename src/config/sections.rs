@@ -7,7 +7,8 @@ use crate::ssh::Profile;
 use crate::yaml::{Diagnostic, Section, Warnings, nearest};
 
 /// Sections that mean something to us.
-const SECTIONS: [&str; 7] = ["vms", "remote_execution", "groups", "ssh", "audit", "runs", "policy"];
+const SECTIONS: [&str; 8] =
+    ["vms", "remote_execution", "groups", "ssh", "audit", "runs", "policy", "scripts"];
 
 /// Points out sections that are ignored only for a typing error.
 pub(super) fn check_sections(root: &Section<'_>, warnings: &mut Warnings) {

@@ -195,12 +195,16 @@ impl Access {
 /// Refuses what a host's system cannot run.
 pub(super) fn runnable(action: &Action, os: Os) -> Result<(), Failure> {
     let Action::Script(script) = action else { return Ok(()) };
+    if !script.systems.is_empty() && !script.systems.iter().any(|name| name == os.as_str()) {
+        return Err(Failure {
+            code: "unsupported_os",
+            phase: Phase::Config,
+            message: format!("Script not supported on target environment: {os}"),
+            hint: Some(format!("it says of itself that it runs on {}", script.systems.join(", "))),
+            retryable: false,
+        });
+    }
     let Some(ending) = script.windows_ending() else { return Ok(()) };
-    let os = match os {
-        Os::Linux => "linux",
-        Os::Macos => "macos",
-        Os::Windows => "windows",
-    };
     Err(Failure {
         code: "unsupported_os",
         phase: Phase::Config,

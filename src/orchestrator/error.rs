@@ -98,6 +98,9 @@ pub enum RequestError {
     /// The expression cannot be read.
     #[error(transparent)]
     Syntax(#[from] nodeset::PatternError),
+    /// Nobody says why something dangerous is to be run.
+    #[error("what a scan finds is run only for a reason: give one (--reason)")]
+    ThreatReason,
     /// A remembered run holds what is not remembered.
     #[error("the run cannot be done again: {0}; type the command again")]
     TypeAgain(String),

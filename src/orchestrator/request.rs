@@ -22,6 +22,7 @@ use crate::remote::{
 };
 use crate::retry::RetryPolicy;
 use crate::run::{Gate, Options, OutputFiles, Rollout, RunHandle};
+use crate::scan::{Mode, RuleName};
 use crate::store::{Circumstances, Remembered, Way};
 
 /// Some hosts, before it is said what is to be done there.
@@ -84,6 +85,7 @@ impl On {
 
     /// Asks for an action.
     pub fn action(self, action: impl Into<Action>) -> Request {
+        let scan = self.orchestrator.config().scripts.scan;
         let settings = &self.orchestrator.config().remote_execution;
         let attempts = NonZeroU32::new(settings.default_retry).unwrap_or(NonZeroU32::MIN);
         let options = Options {
@@ -113,6 +115,8 @@ impl On {
             errdir: None,
             options,
             asker,
+            scan,
+            accepted: Vec::new(),
         }
     }
 
@@ -157,6 +161,8 @@ pub struct Request {
     errdir: Option<PathBuf>,
     options: Options,
     asker: Asker,
+    scan: Mode,
+    accepted: Vec<RuleName>,
 }
 
 impl Request {
@@ -175,6 +181,20 @@ impl Request {
     /// Something else that the records shall carry.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.asker.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Which scripts are searched for what is dangerous before they are run; the
+    /// configuration's `scripts.scan` without this.
+    pub fn scan(mut self, mode: Mode) -> Self {
+        self.scan = mode;
+        self
+    }
+
+    /// Runs a script although this rule of the scan finds something in it. That
+    /// needs a [`reason`](Self::reason) and stands in the records.
+    pub fn allow_threat(mut self, rule: RuleName) -> Self {
+        self.accepted.push(rule);
         self
     }
 
@@ -258,22 +278,25 @@ impl Request {
     /// cannot be read.
     pub fn plan(&self) -> Result<Plan, RequestError> {
         let action = self.prepared()?;
+        let reason = self.asker.reason.as_deref().unwrap_or_default();
+        if !self.accepted.is_empty() && reason.trim().is_empty() {
+            return Err(RequestError::ThreatReason);
+        }
         let orchestrator = &self.orchestrator;
         let (inventory, access) = (orchestrator.inventory(), &orchestrator.inner.access);
         let memberships = inventory.memberships();
         let mut targets = Vec::new();
         for vm in resolve(inventory, &self.hosts)?.iter() {
             let Some(host) = inventory.get(vm) else { continue };
-            let endpoint = access.endpoint(inventory, host).and_then(|endpoint| {
-                access::runnable(&action, host.os)?;
-                Ok(endpoint)
-            });
+            let endpoint =
+                access::runnable(&action, host.os).and_then(|()| access.endpoint(inventory, host));
             targets.push(Target::new(host, memberships.of(host), endpoint));
         }
         let decide = |action, targets| {
             Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy)
         };
         let mut plan = decide(action, targets.clone());
+        plan.search_script(self.scan, &self.accepted);
         for gate in &self.options.rollout.gates {
             if let Gate::Probe(command) = gate {
                 let probe = Action::from((**command).clone());

@@ -31,6 +31,8 @@ use crate::inventory::Inventory;
 use crate::nodeset::ResolveError;
 use rules::Rules;
 
+pub(crate) use pattern::Pattern;
+
 pub use constraints::{Constraints, Limits, Rate, Sandbox, SandboxBase};
 pub use decision::{Decision, Token, TokenKind};
 pub use file::{Breaker, PolicyError};

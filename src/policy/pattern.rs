@@ -13,13 +13,13 @@ const WRITTEN_MAX: usize = 4096;
 /// A regular expression that speaks of a whole word, in time linear in its
 /// length.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     written: String,
     regex: Regex,
 }
 
 impl Pattern {
-    pub(super) fn new(written: &str) -> Result<Self, String> {
+    pub(crate) fn new(written: &str) -> Result<Self, String> {
         if written.len() > WRITTEN_MAX {
             return Err(format!("a pattern has at most {WRITTEN_MAX} bytes"));
         }
@@ -33,7 +33,7 @@ impl Pattern {
         Ok(Self { written: written.to_owned(), regex: whole })
     }
 
-    pub(super) fn matches(&self, word: &str) -> bool {
+    pub(crate) fn matches(&self, word: &str) -> bool {
         self.regex.is_match(word)
     }
 
@@ -44,7 +44,7 @@ impl Pattern {
         self.matches(word) || name.is_some_and(|name| name.starts_with('-') && self.matches(name))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.written
     }
 }

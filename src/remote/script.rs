@@ -29,6 +29,8 @@ pub struct Script {
     pub(crate) place: Option<OsString>,
     pub(crate) mode: Option<u32>,
     pub(crate) settings: Command,
+    pub(crate) id: Option<String>,
+    pub(crate) systems: Vec<String>,
 }
 
 /// Where a script comes from.
@@ -112,7 +114,22 @@ impl Script {
             place: None,
             mode: None,
             settings: Command::new(""),
+            id: None,
+            systems: Vec::new(),
         }
+    }
+
+    /// Its id in a library of scripts, which the records will carry.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The only operating systems that it can run on, as the inventory names
+    /// them (`linux`). Without any it can on all.
+    pub fn supports<I: IntoIterator<Item = S>, S: Into<String>>(mut self, systems: I) -> Self {
+        self.systems = systems.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Adds an argument.

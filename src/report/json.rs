@@ -18,7 +18,7 @@ use self::files::Files;
 use self::streamed::{Base64, Text};
 use super::escape::is_hidden;
 use crate::ids::VmId;
-use crate::outcome::{Failure, HostResult, Kill, Status, Timing};
+use crate::outcome::{Failure, HostResult, Kill, ScriptEnd, Status, Timing};
 use crate::remote::Captured;
 use crate::transport::ConnectionFacts;
 
@@ -90,11 +90,22 @@ pub(super) struct Host<'a> {
     ms: Milliseconds,
     ssh: Option<Ssh<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    script_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     script_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script: Option<Script>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     commands: Vec<Command<'a>>,
     #[serde(flatten)]
     transfer: Option<Files<'a>>,
+}
+
+/// How a script ended, in words that users of another system know.
+#[derive(Serialize)]
+struct Script {
+    status: &'static str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -144,10 +155,22 @@ impl<'a> Host<'a> {
             output_incomplete: result.output_incomplete,
             ms: Milliseconds::new(result.timing),
             ssh: result.ssh.as_ref().map(Ssh::new),
+            script_id: result.script_id.as_deref(),
             script_sha256: result.script_sha256.as_deref(),
+            script: Script::new(result),
             commands: result.commands.iter().map(|it| Command::new(&result.vm, it)).collect(),
             transfer: result.transfer.as_ref().map(Files::new),
         }
+    }
+}
+
+impl Script {
+    fn new(result: &HostResult) -> Option<Self> {
+        result.script_id.as_ref().or(result.script_sha256.as_ref())?;
+        let exit = result.exit.as_ref().and_then(|exit| exit.code());
+        let failure = result.failure.as_ref().map(|failure| failure.message.as_str());
+        let end = ScriptEnd::new(result.status.as_str(), exit, failure);
+        Some(Self { status: end.status, message: end.message })
     }
 }
 
@@ -332,6 +355,8 @@ mod tests {
         let script_sha256 = Some("ab".repeat(32));
         let value = host(&HostResult { script_sha256, ..exited("vm01", 0, b"", b"") });
         assert_eq!(value["script_sha256"], "ab".repeat(32));
+        let end = json!({"status": "success", "message": "Script executed successfully"});
+        assert_eq!((value.get("script_id"), &value["script"]), (None, &end));
     }
 
     #[test]

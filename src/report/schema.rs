@@ -172,6 +172,8 @@ fn host() -> Value {
             },
         },
         "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},
+        "script_id": {"description": "Of a script from the library.", "type": "string"},
+        "script": script(),
         "script_sha256": digest("Of the script that was run, where it is known."),
         "commands": {
             "description": "Of several commands: what became of each, in their order.",
@@ -197,6 +199,18 @@ fn host() -> Value {
         }
     }
     host
+}
+
+fn script() -> Value {
+    json!({
+        "description": "Of a script: how it ended, in the words of the script execution pattern.",
+        "type": "object",
+        "required": ["status", "message"],
+        "properties": {
+            "status": {"enum": ["success", "failed", "blocked", "error"]},
+            "message": {"type": "string"},
+        },
+    })
 }
 
 fn base64(description: &str) -> Value {

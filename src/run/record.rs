@@ -191,6 +191,7 @@ impl Recorder {
         let mut action = self.command(&script.command(&path), None);
         action.kind = ActionKind::Script;
         action.sha256 = None;
+        action.script_id.clone_from(&script.id);
         action.script_sha256 = script.sha256().map(str::to_owned);
         action.remote = match (&script.source, &script.place) {
             (ScriptSource::Host(path), _) | (_, Some(path)) => Some(self.path(path)),

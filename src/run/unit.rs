@@ -63,6 +63,7 @@ impl Unit {
     pub(super) fn blank(&self, status: Status) -> HostResult {
         let mut result = HostResult::new(self.host().vm.clone(), self.command.clone(), status);
         if let Action::Script(script) = &self.plan.action {
+            result.script_id.clone_from(&script.id);
             result.script_sha256 = script.sha256().map(str::to_owned);
         }
         result

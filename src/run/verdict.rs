@@ -4,6 +4,7 @@
 use crate::exec::{Ending, Report};
 use crate::ids::VmId;
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
+use crate::plan::RULE_PREFIX;
 use crate::policy::Decision;
 use crate::remote::ExitStatus;
 use crate::retry::Sent;
@@ -193,11 +194,16 @@ pub(super) fn fault(vm: VmId, command: String) -> HostResult {
     result
 }
 
+/// Whether a look into the script was what denied it.
+fn threat(decision: &Decision) -> bool {
+    decision.rule.starts_with(RULE_PREFIX)
+}
+
 /// A denied action.
 pub(super) fn denied(decision: &Decision) -> Failure {
     let reason = decision.reason.as_deref().unwrap_or("denied");
     Failure {
-        code: "policy_denied",
+        code: if threat(decision) { "script_security_threat" } else { "policy_denied" },
         phase: Phase::Policy,
         message: format!("{reason} (rule {})", decision.rule),
         hint: decision.hint.clone(),

@@ -31,6 +31,8 @@ pub(super) struct Detail {
     /// Connecting, authenticating, running.
     timing: [u64; 3],
     output_incomplete: Option<String>,
+    #[serde(default)]
+    script_id: Option<String>,
     script_sha256: Option<String>,
     ssh: Option<Ssh>,
     refused_host_key: Option<String>,
@@ -144,6 +146,7 @@ impl Detail {
             kill: result.kill.as_ref().map(Kill::of),
             timing: [connect, auth, run].map(micros),
             output_incomplete: result.output_incomplete.map(str::to_owned),
+            script_id: result.script_id.clone(),
             script_sha256: result.script_sha256.clone(),
             ssh: result.ssh.as_ref().map(Ssh::of),
             refused_host_key: result.refused_host_key.clone(),
@@ -184,6 +187,7 @@ impl Detail {
         result.failure = self.failure.map(Failure::restore);
         result.kill = self.kill.map(Kill::restore);
         result.output_incomplete = self.output_incomplete.as_deref().map(word);
+        result.script_id = self.script_id;
         result.script_sha256 = self.script_sha256;
         result.ssh = self.ssh.map(Ssh::restore);
         result.refused_host_key = self.refused_host_key;

@@ -343,6 +343,10 @@ fn names(words: &[OsString]) -> Vec<Name> {
 }
 
 fn source(script: &Script, around: &Circumstances) -> Result<From, String> {
+    if script.id.is_some() {
+        // It is looked up, checked and searched anew each time.
+        return Err("its script is from the script library".into());
+    }
     match (&script.source, &around.script) {
         (ScriptSource::Host(path), _) => Ok(From::Host(Name::new(path))),
         (ScriptSource::Bytes { sha256, .. }, Some(path)) => {

@@ -86,6 +86,8 @@ impl<'d> Key<'d> {
     fn unknown(&self, section: &str, valid: &[&'static str]) -> Diagnostic {
         let hint = nearest(self.text, valid.iter().copied())
             .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        self.diagnostic(format!("unknown key `{}` in `{section}`{hint}", self.text))
+        // The top of a file has no name.
+        let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
+        self.diagnostic(format!("unknown key `{}`{place}{hint}", self.text))
     }
 }

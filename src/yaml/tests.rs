@@ -134,10 +134,7 @@ fn unknown_keys_name_the_nearest() {
     let unknown: Vec<_> = section.unknown().iter().map(head).collect();
     assert_eq!(
         unknown,
-        [
-            "1:1: unknown key `ssh_prot` in ``; did you mean `ssh_port`?",
-            "2:1: unknown key `zzz` in ``"
-        ]
+        ["1:1: unknown key `ssh_prot`; did you mean `ssh_port`?", "2:1: unknown key `zzz`"]
     );
     assert!(section.refuse_unknown().is_err());
 }

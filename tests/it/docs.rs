@@ -58,6 +58,7 @@ fn every_flag_the_guide_mentions_exists() {
         &["runs", "list"],
         &["runs", "rerun"],
         &["runs", "show"],
+        &["scripts", "lint"],
     ];
     let help: String = verbs.iter().filter_map(|verbs| help(verbs)).collect();
     let known = flags(&help);
@@ -182,7 +183,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
 }
 
 fn has_subcommands(verb: &str) -> bool {
-    matches!(verb, "audit" | "config" | "hosts" | "keys" | "policy" | "runs")
+    matches!(verb, "audit" | "config" | "hosts" | "keys" | "policy" | "runs" | "scripts")
 }
 
 fn help(verbs: &[&str]) -> Option<String> {

@@ -10,9 +10,9 @@ use crate::support::rust_files;
 const LAYERS: &[&[&str]] = &[
     &["ids", "quote", "units"],
     &["nodeset", "prompt", "redact", "remote", "retry", "yaml"],
-    &["inventory", "transport"],
+    &["inventory", "scan", "transport"],
     &["outcome", "policy", "session", "sftp", "ssh"],
-    &["event", "exec", "plan"],
+    &["event", "exec", "plan", "scripts"],
     &["audit", "store", "transfer"],
     &["run"],
     &["config", "doctor", "keys", "report"],

@@ -23,6 +23,7 @@ mod policy;
 mod report;
 mod scale;
 mod script;
+mod script_library;
 mod sftp;
 mod store;
 mod support;

@@ -3,6 +3,7 @@
 mod cef;
 mod ecs;
 mod ocsf;
+mod scripts;
 mod text;
 
 use std::fmt;
@@ -22,18 +23,21 @@ pub enum Format {
     Jsonl,
     /// Open Cybersecurity Schema Framework 1.3.
     Ocsf,
+    /// What became of scripts, as the script execution pattern names it.
+    Scripts,
     /// The line of the system this one replaces.
     Text,
 }
 
 /// A name that is no [`Format`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not an export format: use jsonl, text, ecs, ocsf or cef")]
+#[error("{0:?} is not an export format: use jsonl, text, ecs, ocsf, cef or scripts")]
 pub struct UnknownFormat(String);
 
 impl Format {
     /// Every format, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Jsonl, Self::Text, Self::Ecs, Self::Ocsf, Self::Cef];
+    pub const ALL: [Self; 6] =
+        [Self::Jsonl, Self::Text, Self::Ecs, Self::Ocsf, Self::Cef, Self::Scripts];
 
     /// Its name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,8 +46,14 @@ impl Format {
             Self::Ecs => "ecs",
             Self::Jsonl => "jsonl",
             Self::Ocsf => "ocsf",
+            Self::Scripts => "scripts",
             Self::Text => "text",
         }
+    }
+
+    /// Whether this form has something to say of the record.
+    pub fn covers(self, entry: &Entry) -> bool {
+        self != Self::Scripts || scripts::covers(entry)
     }
 
     /// The record in this form: one line, without newline, whatever the
@@ -54,6 +64,7 @@ impl Format {
             Self::Ecs => escape_json(&ecs::render(entry).to_string()),
             Self::Jsonl => entry.raw().to_owned(),
             Self::Ocsf => escape_json(&ocsf::render(entry).to_string()),
+            Self::Scripts => escape_json(&scripts::render(entry).to_string()),
             Self::Text => text::render(entry),
         }
     }

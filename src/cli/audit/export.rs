@@ -14,7 +14,7 @@ use crate::report::exit::Exit;
 /// Write the log in a form that other programs read, one record a line.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// jsonl (the records themselves), text, ecs, ocsf or cef
+    /// jsonl (the records themselves), text, ecs, ocsf, cef or scripts (what became of scripts, only)
     #[arg(
         long,
         env = "ORCHESTRATOR_FORMAT",

@@ -89,7 +89,9 @@ pub(super) fn render(
     let mut code = Exit::Ok;
     for entry in Reader::open(log).map_err(unreadable)? {
         match entry {
-            Ok(entry) if filter.matches(&entry) => writeln!(out, "{}", format.render(&entry))?,
+            Ok(entry) if filter.matches(&entry) && format.covers(&entry) => {
+                writeln!(out, "{}", format.render(&entry))?
+            }
             Ok(_) => {}
             Err(error @ AuditError::Broken { .. }) => {
                 context.note("warning", &format!("{}: left out", chain(&error)));

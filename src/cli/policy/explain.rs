@@ -63,12 +63,12 @@ impl What {
         }
     }
 
-    fn action(&self) -> Result<Action, Failure> {
+    fn action(&self, config: &Config) -> Result<Action, Failure> {
         let (mut action, _) = match self {
             Self::Exec(args) => args.action(),
             Self::Push(args) => args.action(),
             Self::Pull(args) => args.action(),
-            Self::Script(args) => args.action(),
+            Self::Script(args) => args.action(config),
         }?;
         if let Action::Script(script) = &mut action {
             load(script)?;
@@ -108,9 +108,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         os_user: user.map(str::to_owned),
         ..Asker::default()
     };
-    let action = args.what.action()?;
+    let action = args.what.action(&config)?;
     let targets = targets(context, &config, args.what.parts().0)?;
-    let plan = Plan::decide(action, targets, asker, &policy);
+    let mut plan = Plan::decide(action, targets, asker, &policy);
+    if let What::Script(script) = &args.what {
+        let search = script.search();
+        plan.search_script(search.mode(&config), search.accepted);
+    }
     let groups = groups(&plan);
     let user = user.unwrap_or("nobody known");
     if args.json() {

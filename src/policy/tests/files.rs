@@ -128,7 +128,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("# nothing\n", "1:1: the policy is empty"),
         ("binaries: [", "1:11: not valid YAML"),
         ("just text", "1:1: expected settings"),
-        ("binarys: []", "1:1: unknown key `binarys` in ``; did you mean `binaries`?"),
+        ("binarys: []", "1:1: unknown key `binarys`; did you mean `binaries`?"),
         ("version: 2", "1:10: version: expected version 1.0"),
         ("binaries: {}", "1:11: binaries: expected a list"),
         ("binaries: [{}]", "1:12: binaries: path is missing"),

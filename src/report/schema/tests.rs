@@ -129,7 +129,8 @@ fn results() -> Vec<HostResult> {
 }
 
 fn script() -> HostResult {
-    HostResult { script_sha256: Some("ab".repeat(32)), ..exited("script", 0, b"", b"") }
+    let (script_id, script_sha256) = (Some("job".into()), Some("ab".repeat(32)));
+    HostResult { script_id, script_sha256, ..exited("script", 0, b"", b"") }
 }
 
 /// Several commands, with every field that one can have.
@@ -322,7 +323,9 @@ fn an_event_has_all_its_fields() {
             let optional = [
                 "stdout_sha256",
                 "stderr_sha256",
+                "script_id",
                 "script_sha256",
+                "script",
                 "sha256",
                 "verified_by",
                 "resumed_from",

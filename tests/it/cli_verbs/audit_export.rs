@@ -19,7 +19,10 @@ fn every_format_has_one_line_a_record() {
     }
     assert!(export("cef").lines().all(|line| line.starts_with("CEF:0|")));
     assert!(export("text").contains(" | user_id=alice | "));
-    world.run(&["audit", "export", "--format", "xml"]).is(2).has("jsonl, text, ecs, ocsf or cef");
+    world
+        .run(&["audit", "export", "--format", "xml"])
+        .is(2)
+        .has("jsonl, text, ecs, ocsf, cef or scripts");
 }
 
 #[test]
