@@ -6,7 +6,9 @@
 #   each   and then pairs: how much of the file, and its path
 # How much is nothing for all of it, or how many times 65536, 256 and 1 bytes.
 #
-# shellcheck shell=sh disable=SC2154
+# `favourite` is what tool.sh tries first.
+#
+# shellcheck shell=sh disable=SC2034,SC2154
 
 favourite=$3 form=$4
 shift 4
