@@ -67,7 +67,7 @@ class Workload:
         task = Task(hosts=[lab.address(n) for n in numbers], ids=[name(n) for n in numbers])
         for at, (kind, address) in zip(range(7, self.hosts, 9), dead):
             task.hosts[at], task.ids[at] = address, dead_name(kind, 0)
-        work = f"{lab.data}/work"
+        work = f"{lab.data}/mine"
         shutil.rmtree(work, ignore_errors=True)
         os.makedirs(work)
         for number in numbers:
@@ -115,7 +115,7 @@ class Push(Workload):
 class Pull(Workload):
     def fill(self, task, lab, payloads):
         os.link(payloads.big, f"{lab.home(1)}/file")
-        task.source, task.remote, task.target = payloads.big, f"{HOME}/file", f"{lab.data}/work/file"
+        task.source, task.remote, task.target = payloads.big, f"{HOME}/file", f"{lab.data}/mine/file"
 
     def check(self, task, lab, payloads, done, stdout, stderr):
         if not os.path.isfile(task.target) or not filecmp.cmp(task.target, task.source, shallow=False):
