@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use super::cuts::cuts;
-use super::json::{Command, Counts, Host, VERSION, moment, text, write_line};
+use super::json::{Counts, Ended, Host, VERSION, moment, text, write_line};
 use super::{Streams, View, show};
 use crate::event::{Event, EventKind, Progress, Stopped};
 use crate::ids::{RunId, VmId};
@@ -56,7 +56,7 @@ enum Body<'a> {
         index: usize,
         of: usize,
         #[serde(flatten)]
-        result: Box<Command<'a>>,
+        result: Box<Ended<'a>>,
     },
     HostFinished(Box<Host<'a>>),
     HostStarted {
@@ -103,7 +103,7 @@ impl<'a> Line<'a> {
                 ("batch_finished", Body::BatchFinished { index: *index, of: *of, hosts, summary })
             }
             EventKind::CommandFinished { vm, index, of, result } => {
-                let result = Box::new(Command::new(vm, result));
+                let result = Box::new(Ended::command(vm, result));
                 ("command_finished", Body::CommandFinished { index: *index, of: *of, result })
             }
             EventKind::HostFinished(result) => {

@@ -1,10 +1,9 @@
 //! The parts that the JSON document and the JSON events share.
 
-mod commands;
+mod ended;
 mod files;
 mod streamed;
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use base64::Engine;
@@ -13,13 +12,10 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-pub(super) use self::commands::Command;
+pub(super) use self::ended::Ended;
 use self::files::Files;
-use self::streamed::{Base64, Text};
 use super::escape::is_hidden;
-use crate::ids::VmId;
-use crate::outcome::{Failure, HostResult, Kill, ScriptEnd, Status, Timing};
-use crate::remote::Captured;
+use crate::outcome::{HostResult, ScriptEnd, Status, Timing};
 use crate::transport::ConnectionFacts;
 
 /// The version of everything written as JSON. Fields may be added within a
@@ -54,39 +50,11 @@ impl serde_json::ser::Formatter for Visible {
     }
 }
 
-/// A host result. The first eight are the names that automation has known
-/// since before this program; their order is kept.
+/// A host result.
 #[derive(Serialize)]
 pub(super) struct Host<'a> {
-    vm_id: &'a VmId,
-    command: &'a str,
-    stdout: Text<'a>,
-    stderr: Text<'a>,
-    exit_code: Option<u32>,
-    success: bool,
-    execution_time: f64,
-    timestamp: String,
-    status: Status,
-    signal: Option<&'a str>,
-    attempts: u32,
-    error: Option<&'a Failure>,
-    stdout_bytes: u64,
-    stderr_bytes: u64,
-    truncated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_base64: Option<Base64<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_base64: Option<Base64<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_sha256: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_sha256: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout_file: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr_file: Option<Cow<'a, str>>,
-    kill: Option<&'a Kill>,
-    output_incomplete: Option<&'static str>,
+    #[serde(flatten)]
+    ended: Ended<'a>,
     ms: Milliseconds,
     ssh: Option<Ssh<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +64,7 @@ pub(super) struct Host<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     script: Option<Script>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    commands: Vec<Command<'a>>,
+    commands: Vec<Ended<'a>>,
     #[serde(flatten)]
     transfer: Option<Files<'a>>,
 }
@@ -127,38 +95,14 @@ struct Ssh<'a> {
 
 impl<'a> Host<'a> {
     pub(super) fn new(result: &'a HostResult) -> Self {
-        let file = |stream: &'a Captured| stream.copy().map(|copy| copy.path.to_string_lossy());
-        let sha256 = |stream: &'a Captured| stream.truncated().then(|| stream.sha256());
         Self {
-            vm_id: &result.vm,
-            command: &result.command,
-            stdout: Text(&result.stdout),
-            stderr: Text(&result.stderr),
-            exit_code: result.exit.as_ref().and_then(|exit| exit.code()),
-            success: result.success(),
-            execution_time: result.elapsed.as_secs_f64(),
-            timestamp: result.finished_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            status: result.status,
-            signal: result.exit.as_ref().and_then(|exit| exit.signal()),
-            attempts: result.attempts,
-            error: result.failure.as_ref(),
-            stdout_bytes: result.stdout.len(),
-            stderr_bytes: result.stderr.len(),
-            truncated: result.stdout.truncated() || result.stderr.truncated(),
-            stdout_base64: Base64::where_needed(&result.stdout),
-            stderr_base64: Base64::where_needed(&result.stderr),
-            stdout_sha256: sha256(&result.stdout),
-            stderr_sha256: sha256(&result.stderr),
-            stdout_file: file(&result.stdout),
-            stderr_file: file(&result.stderr),
-            kill: result.kill.as_ref(),
-            output_incomplete: result.output_incomplete,
+            ended: Ended::host(result),
             ms: Milliseconds::new(result.timing),
             ssh: result.ssh.as_ref().map(Ssh::new),
             script_id: result.script_id.as_deref(),
             script_sha256: result.script_sha256.as_deref(),
             script: Script::new(result),
-            commands: result.commands.iter().map(|it| Command::new(&result.vm, it)).collect(),
+            commands: result.commands.iter().map(|it| Ended::command(&result.vm, it)).collect(),
             transfer: result.transfer.as_ref().map(Files::new),
         }
     }
@@ -235,7 +179,7 @@ mod tests {
 
     use super::super::fixture::{captured, exited, failure, result};
     use super::*;
-    use crate::outcome::Phase;
+    use crate::outcome::{Kill, Phase};
     use crate::remote::ExitStatus;
 
     fn host(result: &HostResult) -> Value {
