@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::header::{self, Header};
 use super::{Library, LibraryError, Problem};
 use crate::remote::SCRIPT_MAX;
-use crate::yaml::{Untrusted, read_trusted};
+use crate::yaml::{Untrusted, check_trusted, read_trusted};
 
 /// Files of a library at most.
 const FILES_MAX: usize = 10_000;
@@ -52,15 +51,17 @@ fn check(folder: &Path) -> Result<(), LibraryError> {
     if !metadata.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if owner != user && owner != 0 {
-        return Err(LibraryError::ForeignOwner { path: folder.into(), owner, user });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(LibraryError::WritableByOthers { path: folder.into(), mode });
-    }
-    Ok(())
+    check_trusted(&metadata).map_err(|why| {
+        let path = folder.into();
+        match why {
+            Untrusted::ForeignOwner { owner, user } => {
+                LibraryError::ForeignOwner { path, owner, user }
+            }
+            Untrusted::Missing => unreadable(io::ErrorKind::NotFound.into()),
+            Untrusted::Unreadable(source) => unreadable(source),
+            Untrusted::WritableByOthers { mode } => LibraryError::WritableByOthers { path, mode },
+        }
+    })
 }
 
 /// The files that may be scripts, by name.

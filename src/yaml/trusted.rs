@@ -1,6 +1,6 @@
 //! Reading a file that decides what is done on every host.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -32,7 +32,15 @@ pub(crate) fn read_trusted(path: &Path, max: usize) -> Result<Vec<u8>, Untrusted
     }
     let file = File::open(path).map_err(failed)?;
     // The file that is open is checked, not what its name stands for by now.
-    let metadata = file.metadata().map_err(failed)?;
+    check_trusted(&file.metadata().map_err(failed)?)?;
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Refuses what somebody else than its owner, who must be us or root, can have
+/// written.
+pub(crate) fn check_trusted(metadata: &Metadata) -> Result<(), Untrusted> {
     let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != user && owner != 0 {
         return Err(Untrusted::ForeignOwner { owner, user });
@@ -41,7 +49,5 @@ pub(crate) fn read_trusted(path: &Path, max: usize) -> Result<Vec<u8>, Untrusted
     if mode & 0o022 != 0 {
         return Err(Untrusted::WritableByOthers { mode });
     }
-    let mut bytes = Vec::new();
-    file.take(max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    Ok(())
 }
