@@ -78,6 +78,7 @@
 //! Read the modules in this order; each uses only the ones before it.
 
 // Layer 0: names and quoting.
+mod hex;
 pub mod ids;
 pub mod quote;
 pub mod units;

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::stamp::Stamp;
 
+use crate::hex::hex;
+
 /// The longest line, newline included.
 pub(super) const LINE_MAX: usize = 1 << 20;
 
@@ -111,12 +113,7 @@ pub(super) fn sha256<const N: usize>(parts: [&[u8]; N]) -> String {
     for part in parts {
         digest.update(part);
     }
-    hex(&digest.finalize())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest.finalize())
 }
 
 const PREFIX: &str = r#"{"v":1,"seq":"#;

@@ -12,9 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::AuditError;
-use super::chain::{Link, hex};
+use super::chain::Link;
 use super::files;
 use super::keys::{PublicKey, Signer};
+
+use crate::hex::hex;
 
 /// What a verified note says.
 #[derive(Clone, Debug, PartialEq, Eq)]

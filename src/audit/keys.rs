@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use super::AuditError;
 use super::files;
 
+use crate::hex::hex;
+
 /// Signs checkpoints.
 pub(super) struct Signer {
     key: Ed25519KeyPair,
@@ -102,13 +104,13 @@ impl PublicKey {
         let blob = BASE64.decode(key).ok()?;
         let key = blob.strip_prefix(&[ALGORITHM])?.try_into().ok()?;
         let public = Self { name: name.into(), key };
-        (super::chain::hex(&public.id()) == id).then_some(public)
+        (hex(public.id()) == id).then_some(public)
     }
 
     /// As [`parse`](Self::parse) reads it.
     pub(super) fn to_text(&self) -> String {
         let blob = [&[ALGORITHM][..], &self.key].concat();
-        format!("{}+{}+{}", self.name, super::chain::hex(&self.id()), BASE64.encode(blob))
+        format!("{}+{}+{}", self.name, hex(self.id()), BASE64.encode(blob))
     }
 
     /// Whether `line` is a signature by this key over `text`.

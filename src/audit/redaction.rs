@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::chain::hex;
+use crate::hex::hex;
 
 /// Replaces what is secret in a text by `[redacted]`; a text without secrets
 /// comes back borrowed.

@@ -9,6 +9,7 @@ use super::asking::{Answers, Asking};
 use super::space::{Room, disk};
 use super::{Finding, Stage, Verdict, Visit, answers};
 use crate::exec::{Shell, ShellError};
+use crate::hex::random;
 use crate::inventory::Os;
 use crate::outcome::Phase;
 use crate::sftp::{Bounds, Extension, Sftp, SftpError};
@@ -246,10 +247,4 @@ fn out_of_time(stage: Stage, visit: &Visit<'_>) -> Finding {
 /// Since 1970.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::hex::random;
 use crate::ids::{RunId, VmId};
 
 /// Names a run, a host, an attempt and a random number. It stands in the
@@ -17,10 +18,7 @@ impl Mark {
     /// # Errors
     /// The system has no randomness.
     pub fn new(run: RunId, vm: &VmId, attempt: u32) -> Result<Self, getrandom::Error> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)?;
-        let random = u128::from_ne_bytes(random);
-        Ok(Self(format!("{run}.{vm}.{attempt}.{random:032x}")))
+        Ok(Self(format!("{run}.{vm}.{attempt}.{}", random()?)))
     }
 
     /// What our `/bin/sh` writes before each of its messages.

@@ -21,6 +21,7 @@ use self::split::{Splitter, Turn};
 use super::attempt::{Fed, run_fed};
 use super::stdin::Source;
 use super::{Ending, Limits, Mark, Output, Reconnect, Report, Sink};
+use crate::hex::random;
 use crate::quote;
 use crate::remote::{Captured, Command, ExitStatus, Keep, Program, Stdin};
 use crate::transport::Connection;
@@ -162,9 +163,7 @@ struct Secret(String);
 
 impl Secret {
     fn new() -> Result<Self, getrandom::Error> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)?;
-        Ok(Self(format!("{:032x}", u128::from_ne_bytes(random))))
+        random().map(Self)
     }
 
     /// The mark as it is written.

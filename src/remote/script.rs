@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Command, InvalidCommand, Program};
 
+use crate::hex::hex;
+
 /// The largest script that is sent, in bytes. It is held in memory, once for
 /// all hosts.
 pub const SCRIPT_MAX: usize = 16 * 1024 * 1024;
@@ -308,7 +310,7 @@ pub fn read_script(from: &mut dyn Read) -> io::Result<Vec<u8>> {
 }
 
 fn source(name: &OsStr, bytes: Arc<[u8]>) -> ScriptSource {
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(Sha256::digest(&bytes));
     ScriptSource::Bytes { name: name.into(), bytes, sha256 }
 }
 

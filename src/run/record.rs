@@ -14,6 +14,7 @@ use crate::audit::{
     ActionFacts, ActionKind, ActorFacts, AuditError, AuditLog, DecisionFacts, Event, OpId, Record,
     ResultFacts, SshFacts, TargetFacts,
 };
+use crate::hex::hex;
 use crate::ids::VmId;
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
 use crate::plan::{Asker, Plan, PlannedHost};
@@ -313,7 +314,7 @@ fn digest(command: &Command) -> String {
         }
         Program::Shell(text) => hash.update(text.as_bytes()),
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize())
 }
 
 /// Adds how an attempt ended, and on what connection.

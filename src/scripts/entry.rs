@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::header::Header;
 use super::parameter::{Given, Parameter, ParameterError, Pass};
+use crate::hex::hex;
 use crate::inventory::Os;
 use crate::remote::{EnvName, Script, Secret};
 use crate::scan::{self, Finding};
@@ -78,8 +79,7 @@ impl Entry {
 
     /// The SHA-256 of its bytes, in hexadecimal.
     pub fn sha256(&self) -> String {
-        let digest = Sha256::digest(&self.bytes);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::digest(&self.bytes))
     }
 
     /// What looks dangerous in it.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::commands;
+use crate::hex::hex;
 use crate::redact::Redactor;
 use crate::remote::{Captured, Ends};
 
@@ -76,7 +77,7 @@ impl Output {
             self.bytes = self.bytes - before + self.size() as u64;
             // The digest of a text with a secret in it would let that be guessed.
             let digest = Sha256::new().chain_update(&self.head).chain_update(&self.tail);
-            self.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            self.sha256 = hex(digest.finalize());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::{hex, random};
 use crate::outcome::VerifiedBy;
 use crate::remote::ExitStatus;
 
@@ -21,16 +22,13 @@ impl Proof {
     /// # Errors
     /// The system has no randomness.
     pub(crate) fn new() -> Result<Self, getrandom::Error> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)?;
-        let nonce = format!("{:032x}", u128::from_ne_bytes(nonce));
+        let nonce = random()?;
         Ok(Self { mark: format!("orch1 {nonce} "), nonce })
     }
 
     /// The first arguments of the text.
     pub(crate) fn args(&self) -> [OsString; 2] {
-        let sum = Sha256::digest(format!("{}\n", self.nonce));
-        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = hex(Sha256::digest(format!("{}\n", self.nonce)));
         [self.nonce.clone().into(), sum.into()]
     }
 }

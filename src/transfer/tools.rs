@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::tool::{self, Proof};
 use crate::exec::{Answer, Shell};
+use crate::hex::hex;
 use crate::outcome::VerifiedBy;
 
 /// What runs on the host.
@@ -59,8 +60,7 @@ impl Tools {
 
 /// A name that any login has.
 fn place(dir: &Path, login: &str) -> PathBuf {
-    let name: String =
-        Sha256::digest(login).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let name = hex(&Sha256::digest(login)[..16]);
     dir.join("tools").join(name)
 }
 

@@ -8,7 +8,7 @@ use crate::support::rust_files;
 
 /// Every module at the top of `src/`, lowest layer first.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "quote", "units"],
+    &["hex", "ids", "quote", "units"],
     &["nodeset", "prompt", "redact", "remote", "retry", "yaml"],
     &["inventory", "scan", "transport"],
     &["outcome", "policy", "session", "sftp", "ssh"],

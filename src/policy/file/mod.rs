@@ -12,6 +12,7 @@ mod terms;
 use sha2::{Digest, Sha256};
 
 use super::rules::Rules;
+use crate::hex::hex;
 use crate::yaml::{Diagnostic, Document};
 use reader::Reader;
 
@@ -86,5 +87,5 @@ fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }

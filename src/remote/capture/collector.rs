@@ -4,10 +4,11 @@ use sha2::{Digest, Sha256};
 
 use super::captured::{Captured, Cut, Head, Inner, OutputCopy};
 use super::ends::Tail;
-use super::hex;
 use super::output_dir::OutputFile;
 use super::pen::{CHUNK, Pen, Written};
 use super::spool::{Extent, Extents, Lease, Spool};
+
+use crate::hex::hex;
 
 /// How much of one stream stays in memory where there is a disk.
 const MEMORY_MAX: usize = 256 * 1024;
@@ -146,7 +147,7 @@ impl Collector {
             tail: self.tail.into_bytes(),
             counted_only: self.max == 0,
             total: self.total,
-            sha256: hex(self.hash),
+            sha256: hex(self.hash.finalize()),
             cut: Some(self.cut.unwrap_or(Cut::Cap(self.max))),
             copy,
             _lease: self.lease,

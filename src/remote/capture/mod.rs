@@ -15,6 +15,8 @@ mod spool;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 pub use captured::{Captured, Cut, OutputCopy, Reader};
 pub use collector::{Collector, Keep};
 pub(crate) use ends::Ends;
@@ -46,12 +48,8 @@ impl Capture {
     pub fn finish(self) -> Captured {
         let total = self.ends.total();
         let (head, tail) = self.ends.into_parts();
-        Captured::in_memory(head, tail, self.cap == 0, total, hex(self.hash))
+        Captured::in_memory(head, tail, self.cap == 0, total, hex(self.hash.finalize()))
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    hex(Sha256::digest(bytes))
 }
 
 fn on_disk(dir: &Path) -> Keep {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use sha2::{Digest, Sha256};
 
 use crate::audit::{FileFacts, TransferFacts};
+use crate::hex::hex;
 use crate::outcome::{FileOutcome, Transferred};
 use crate::redact::Redactor;
 
@@ -76,7 +77,7 @@ fn manifest_sha256(mut files: Vec<&FileOutcome>, redactor: &Redactor) -> Option<
         }
         hash.update(line(file.sha256.as_deref()?, &file.remote));
     }
-    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(hash.finalize()))
 }
 
 /// A line of `sha256sum` (coreutils 9): a backslash before it says that the name

@@ -11,9 +11,9 @@ use tempfile::NamedTempFile;
 
 use super::Place;
 use super::answer::{Answer, field, find, shown};
-use super::receive::random;
 use super::refusal::NotRun;
 use crate::exec::Limits;
+use crate::hex::random;
 use crate::outcome::{Effect, HostResult, Status};
 use crate::remote::{Script, Transfer};
 use crate::run::unit::{Done, Unit};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::answer::{Answer, field, find, shown};
 use super::refusal::NotRun;
 use crate::exec::{Limits, Shell};
+use crate::hex::random;
 use crate::outcome::VerifiedBy;
 use crate::transfer::tool::{self, Proof};
 
@@ -58,16 +59,6 @@ impl<'a> Parcel<'a> {
     pub(super) fn directory(&self) -> String {
         format!("orch-{}", self.random)
     }
-}
-
-/// A number that nobody can foresee, in hexadecimal.
-///
-/// # Errors
-/// The system has no randomness.
-pub(super) fn random() -> Result<String, getrandom::Error> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random)?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
 }
 
 /// How long is enough for so many bytes on a slow line.

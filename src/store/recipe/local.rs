@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Circumstances, absolute};
+use crate::hex::hex;
 use crate::remote::Script;
 use crate::store::detail::Name;
 
@@ -101,5 +102,5 @@ pub(super) fn digest(path: &Path, left: &mut u64) -> io::Result<String> {
     if *left == 0 {
         return Err(too_large());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(hash.finalize()))
 }

@@ -11,7 +11,6 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::super::digest::{Digest, Wanted};
-use super::super::host::hex;
 use super::super::ledger::{Entry, Kind};
 use super::super::listing::Found;
 use super::super::local::{LocalError, Part, Sink, Target, Written};
@@ -20,6 +19,7 @@ use super::super::source;
 use super::super::trouble::{Trouble, shown};
 use super::super::{blocking, path};
 use super::{Download, staged};
+use crate::hex::hex;
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, Open as How};
 
@@ -119,7 +119,7 @@ impl Download<'_> {
         let file = blocking(move || target.open()).await.ok()?;
         let cancel = self.host.context.cancel;
         let hashed = source::hash(Arc::new(file), job.target.path(), u64::MAX, cancel).await;
-        Some(hex(&hashed.ok()?.hash.finalize()))
+        Some(hex(hashed.ok()?.hash.finalize()))
     }
 
     /// Fetches a file beside its target.
@@ -232,7 +232,7 @@ impl Download<'_> {
             let wanted = [Wanted { path: remote, first: Some(length) }];
             let there = host.digests(&wanted, length).await?.pop();
             if let Some(Ok(there)) = there
-                && there.sha256 == hex(&here.hash.clone().finalize())
+                && there.sha256 == hex(here.hash.clone().finalize())
             {
                 part.keep();
                 return Ok(Some((part, here.hash, length)));
@@ -275,7 +275,7 @@ impl Download<'_> {
             None => self.fetch_one(job).await?,
         };
         outcome.resumed_from = from;
-        let received = hex(&written.hash.finalize());
+        let received = hex(written.hash.finalize());
         if received != there.sha256 {
             there = self.beginning(&job.found).await?;
         }

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::super::digest::{self, Digest, DigestError, Wanted, Why};
 use super::super::trouble::Trouble;
 use super::super::{follow, tools};
-use super::{Host, hex};
+use super::Host;
 use crate::exec::ShellError;
+use crate::hex::hex;
 use crate::outcome::VerifiedBy;
 use crate::sftp::{File, Open as How, SftpError};
 
@@ -168,7 +169,7 @@ impl Host<'_> {
             }
             hash.update(chunk);
         }
-        Ok(Digest { sha256: hex(&hash.finalize()), by: VerifiedBy::Readback })
+        Ok(Digest { sha256: hex(hash.finalize()), by: VerifiedBy::Readback })
     }
 
     /// The bytes of a file in order, several reads ahead; fewer if it ends

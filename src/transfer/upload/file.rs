@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::digest::{Digest, Wanted};
 use super::super::follow::{self, Teller};
-use super::super::host::{Host, hex};
+use super::super::host::Host;
 use super::super::mode::Permissions;
 use super::super::source::{Prefix, Reader, Source, Volume};
 use super::super::target::{self, Target};
@@ -22,6 +22,7 @@ use super::super::walk::{Entry, Kind};
 use super::super::{blocking, path};
 use super::staged::STAGED;
 use super::{Failed, Upload};
+use crate::hex::hex;
 use crate::outcome::{FileOutcome, Phase};
 use crate::sftp::{Attributes, File, Open as How, SftpError, Times};
 
@@ -130,7 +131,7 @@ impl Upload<'_> {
         for ((job, here), there) in candidates.into_iter().zip(here).zip(there?) {
             // What cannot be compared is sent, and fails there if it must.
             if let (Ok(here), Ok(there)) = (here, there)
-                && hex(&here.finalize()) == there.sha256
+                && hex(here.finalize()) == there.sha256
             {
                 job.unchanged = Some(there);
                 self.host.meter.moved(job.source.size());
@@ -227,7 +228,7 @@ impl Upload<'_> {
         let from = prefix.bytes;
         if let Some(content) = job.content.as_ref().filter(|_| from == 0 && host.pace.is_none()) {
             write((0, content.clone())).await?;
-            return Ok(hex(&job.volume.hash().finalize()));
+            return Ok(hex(job.volume.hash().finalize()));
         }
         let mut reader = match from {
             0 => host.shelf().read(&job.source, &job.volume, chunk),
@@ -240,7 +241,7 @@ impl Upload<'_> {
             ready(Ok(()))
         });
         told.await?;
-        Ok(hex(&reader.hash().finalize()))
+        Ok(hex(reader.hash().finalize()))
     }
 
     /// Refuses other content than was asked for.
@@ -269,7 +270,7 @@ impl Upload<'_> {
             let prefix = job.source.hash(length, host.context.cancel).await;
             let prefix = prefix.map_err(Trouble::local)?;
             if let Some(Ok(there)) = there
-                && there.sha256 == hex(&prefix.hash.clone().finalize())
+                && there.sha256 == hex(prefix.hash.clone().finalize())
                 && let Ok(file) = host.sftp.open(&part, How::Write).await
             {
                 return Ok(Some((part, file, prefix)));
