@@ -1,5 +1,8 @@
 //! The bytes under a connection: ours, so that it can always be ended.
 
+mod intake;
+mod preamble;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -13,22 +16,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use self::intake::Intake;
+use self::preamble::Preamble;
 use super::trace::Heard;
 use crate::transport::ByteStream;
-
-/// A read shorter than this may be the end of a burst, after which a server
-/// under Nagle's algorithm waits for our acknowledgement.
-const SHORT_READ: usize = 4096;
-
-/// The longest identification line, line end included (RFC 4253, 4.2).
-const IDENTIFICATION_MAX: usize = 255;
-
-/// How many bytes may precede the end of the server's identification line.
-const PREAMBLE_MAX: usize = 64 * 1024;
 
 /// The stream handed to the SSH library.
 pub(super) struct Socket {
     stream: Stream,
+    intake: Intake,
     control: Arc<Control>,
     preamble: Preamble,
     /// The server's identification line and what came with it, until the
@@ -119,6 +115,7 @@ impl Socket {
     fn new(stream: Stream) -> Self {
         Self {
             stream,
+            intake: Intake::default(),
             control: Arc::default(),
             preamble: Preamble::default(),
             identification: Bytes::new(),
@@ -171,28 +168,34 @@ impl Socket {
         }
     }
 
-    /// Reads from the network.
+    /// Gives what has arrived.
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Inner(stream) => Pin::new(stream).poll_read(cx, buf),
-        })?;
-        let received = buf.filled().len() - before;
-        self.control.bytes_in.fetch_add(received as u64, Ordering::Relaxed);
-        if received < SHORT_READ {
-            self.acknowledge();
+        if self.intake.is_empty() {
+            let room = self.intake.room();
+            let mut read = ReadBuf::new(room);
+            ready!(match &mut self.stream {
+                Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut read),
+                Stream::Inner(stream) => Pin::new(stream).poll_read(cx, &mut read),
+            })?;
+            let received = read.filled().len();
+            if self.intake.fill(received) {
+                self.acknowledge();
+            }
         }
+        let given = self.intake.give(buf);
+        self.control.bytes_in.fetch_add(given as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
-    /// Acknowledges at once. The kernel forgets this after a few packets, so
-    /// it is asked again after each short read; without it the first command
-    /// of a connection waits 40 ms for sshd's Nagle timer.
+    /// Acknowledges at once what has arrived. A server under Nagle's algorithm
+    /// waits for that before it sends the end of what it has to say: without it
+    /// the first command of a connection takes 40 ms longer. The kernel forgets
+    /// this after a few packets, so it is asked again whenever there is nothing
+    /// more to read.
     fn acknowledge(&self) {
         if let Stream::Tcp(stream) = &self.stream {
             #[cfg(target_os = "linux")]
@@ -257,81 +260,9 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// The lines that a server may send ahead of its identification (RFC 4253,
-/// 4.2). One that will never identify itself is refused at once and in words.
-#[derive(Default)]
-struct Preamble {
-    line: Vec<u8>,
-    seen: usize,
-}
-
-impl Preamble {
-    /// Takes the next bytes; gives the identification line and what follows it
-    /// as soon as the line is whole.
-    fn read(&mut self, bytes: &[u8]) -> io::Result<Option<Bytes>> {
-        for (at, &byte) in bytes.iter().enumerate() {
-            self.seen += 1;
-            if self.seen > PREAMBLE_MAX {
-                return Err(refuse("it sent 64 KiB without an SSH identification line".into()));
-            }
-            self.line.push(byte);
-            let named = self.line.starts_with(b"SSH-");
-            if named && self.line.len() > IDENTIFICATION_MAX {
-                return Err(refuse("its identification is longer than 255 bytes".into()));
-            }
-            if byte != b'\n' {
-                continue;
-            }
-            if self.line.contains(&0) {
-                return Err(refuse("its identification holds a NUL".into()));
-            }
-            if self.line.starts_with(b"SSH-2.0-") || self.line.starts_with(b"SSH-1.99-") {
-                self.line.extend_from_slice(&bytes[at + 1..]);
-                return Ok(Some(std::mem::take(&mut self.line).into()));
-            }
-            if named || self.line.starts_with(b"HTTP/") {
-                let line = String::from_utf8_lossy(&self.line);
-                let line: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
-                return Err(refuse(format!("it does not speak SSH 2.0 but says {line:?}")));
-            }
-            self.line.clear();
-        }
-        Ok(None)
-    }
-}
-
-fn refuse(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What the library gets to see of these reads; empty while it is nothing.
-    fn read(chunks: &[&[u8]]) -> Result<String, String> {
-        let mut preamble = Preamble::default();
-        for chunk in chunks {
-            if let Some(seen) = preamble.read(chunk).map_err(|error| error.to_string())? {
-                return Ok(String::from_utf8_lossy(&seen).into_owned());
-            }
-        }
-        Ok(String::new())
-    }
-
-    #[test]
-    fn identification_lines() {
-        assert_eq!(read(&[b"SSH-2.0-x\r\n"]).unwrap(), "SSH-2.0-x\r\n");
-        assert_eq!(read(&[b"SSH-2.0-x\nmore\n"]).unwrap(), "SSH-2.0-x\nmore\n");
-        assert_eq!(read(&[b"welcome\r\nSS", b"H-1.99-y\nz"]).unwrap(), "SSH-1.99-y\nz");
-        assert_eq!(read(&[b"SSH-2.0-x"]).unwrap(), "");
-        assert!(read(&[b"SSH-1.5-old\n"]).unwrap_err().contains("SSH-1.5-old"));
-        assert!(read(&[b"HTTP/1.1 400 Bad\r\n"]).unwrap_err().contains("HTTP/1.1"));
-        assert!(read(&[b"SSH-2.0-x\0y\r\n"]).unwrap_err().contains("NUL"));
-        let long = [&b"SSH-2.0-"[..], &[b'x'; IDENTIFICATION_MAX]].concat();
-        assert!(read(&[&long]).unwrap_err().contains("255"));
-        assert!(read(&[&vec![b'x'; PREAMBLE_MAX + 1]]).is_err());
-    }
 
     #[tokio::test]
     async fn a_killed_socket_wakes_its_reader() {
