@@ -69,7 +69,7 @@ impl Link {
     pub(super) fn seal(&self, stamp: &Stamp, body: &str) -> (String, Self) {
         let seq = self.seq + 1;
         let mut line = String::with_capacity(1024);
-        line.push_str(&format!("{PREFIX}{seq},"));
+        line.push_str(&beginning(seq));
         stamp.write(&mut line);
         line.push_str(&format!("{body},{PREV}{}{HASH}", self.line));
         let hash = sha256([line.as_bytes(), END]);
@@ -99,12 +99,22 @@ impl Link {
 
     /// The link that `line` itself claims to be; nothing is checked but its shape.
     pub(super) fn of(line: &[u8]) -> Option<Self> {
-        let digits = line.strip_prefix(PREFIX.as_bytes())?;
-        let end = digits.iter().position(|byte| *byte == b',')?;
-        let seq = std::str::from_utf8(&digits[..end]).ok()?.parse().ok()?;
+        let seq = seq_of(line)?;
         let hash = std::str::from_utf8(split(line)?.hash).ok()?.to_owned();
         Some(Self { seq, hash, line: sha256([line]) })
     }
+}
+
+/// The number that `line` claims to have.
+pub(super) fn seq_of(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_prefix(PREFIX.as_bytes())?;
+    let end = digits.iter().position(|byte| *byte == b',')?;
+    std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
+/// How the line with this number begins.
+pub(super) fn beginning(seq: u64) -> String {
+    format!("{PREFIX}{seq},")
 }
 
 /// SHA-256 over `parts` in order, in lower-case hexadecimal.

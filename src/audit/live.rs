@@ -11,10 +11,12 @@ use jiff::Timestamp;
 
 use super::AuditError;
 use super::chain::{Defect, LINE_MAX, Link, sha256};
+use super::checkpoint::Note;
 use super::files;
 use super::lines::{Ending, Lines};
 use super::log::Receipt;
 use super::record::Body;
+use super::resume::{self, Place};
 use super::segments::{self, Segment};
 use super::stamp::{self, Stamp};
 
@@ -37,9 +39,10 @@ pub(super) struct Torn {
 }
 
 impl Live {
-    /// The last segment of `log`, made when there is none. None of it has been
-    /// read yet: [`catch_up`](Self::catch_up) does that.
-    pub(super) fn open(log: &Path) -> Result<Self, AuditError> {
+    /// The last segment of `log`, made when there is none. What has not been read
+    /// yet is read by [`catch_up`](Self::catch_up): all of it, or all since the
+    /// checkpoint `note` if that tells where the oldest open attempt is.
+    pub(super) fn open(log: &Path, note: Option<&Note>) -> Result<Self, AuditError> {
         let mut segments = segments::list(log)?;
         let Some(last) = segments.pop() else {
             let file = files::create_new(log)?;
@@ -54,7 +57,20 @@ impl Live {
             return Err(AuditError::Broken { path: log.into(), seq: 1, defect });
         }
         let file = files::open(&last.path)?;
-        Ok(Self::at_start(log, last, file, link))
+        let resumed = note.map(|note| resume::place(&file, note)).transpose();
+        let resumed = resumed.map_err(AuditError::io("read", &last.path))?.flatten();
+        let live = Self::at_start(log, last, file, link);
+        Ok(match resumed {
+            Some(Place { offset, link, beginning }) => {
+                Self { len: offset, link, day: day_of(&beginning), ..live }
+            }
+            None => live,
+        })
+    }
+
+    /// Whether all of the segment is still to be read.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.len == 0
     }
 
     /// A new segment after a broken one, whose last line it vouches for as
@@ -112,11 +128,13 @@ impl Live {
         }
     }
 
-    /// Appends `bodies` in one write and returns when they are durable.
+    /// Appends `bodies` in one write and returns when they are durable. `seen` is
+    /// shown each line then.
     pub(super) fn append(
         &mut self,
         stamp: &Stamp,
         bodies: &[Body],
+        seen: &mut dyn FnMut(&[u8]),
     ) -> Result<Vec<Receipt>, AuditError> {
         let mut link = self.link.clone();
         let mut lines = String::new();
@@ -131,6 +149,7 @@ impl Live {
         self.day.get_or_insert_with(today);
         self.len += lines.len() as u64;
         self.link = link;
+        lines.lines().for_each(|line| seen(line.as_bytes()));
         Ok(receipts)
     }
 
@@ -276,17 +295,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("audit.jsonl");
         let stamp = Stamp::of_this_process().unwrap();
-        let (mut a, mut b) = (Live::open(&log).unwrap(), Live::open(&log).unwrap());
+        let (mut a, mut b) = (Live::open(&log, None).unwrap(), Live::open(&log, None).unwrap());
         for _ in 0..3 {
             for live in [&mut a, &mut b] {
                 assert!(live.catch_up(&mut |_, _| {}).unwrap().is_none());
                 live.rotate(2000).unwrap();
-                live.append(&stamp, &bodies(5)).unwrap();
+                live.append(&stamp, &bodies(5), &mut |_| {}).unwrap();
             }
         }
         assert_eq!(b.link().seq, 30);
         assert_eq!(segments::list(&log).unwrap().len(), 3);
-        let mut fresh = Live::open(&log).unwrap();
+        let mut fresh = Live::open(&log, None).unwrap();
         fresh.catch_up(&mut |_, _| {}).unwrap();
         assert_eq!(fresh.link(), b.link());
     }
@@ -296,14 +315,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("audit.jsonl");
         let stamp = Stamp::of_this_process().unwrap();
-        let mut before = Live::open(&log).unwrap();
-        before.append(&stamp, &bodies(3)).unwrap();
+        let mut before = Live::open(&log, None).unwrap();
+        before.append(&stamp, &bodies(3), &mut |_| {}).unwrap();
         let other = segments::segment(&log, 4);
         files::create_new(&other.path).unwrap();
-        let mut opened = Live::open(&log).unwrap();
+        let mut opened = Live::open(&log, None).unwrap();
         for live in [&mut opened, &mut before] {
             live.catch_up(&mut |_, _| {}).unwrap();
-            live.append(&stamp, &bodies(1)).unwrap();
+            live.append(&stamp, &bodies(1), &mut |_| {}).unwrap();
             assert_eq!(live.segment, other);
         }
         assert_eq!(before.link().seq, 5);
@@ -314,8 +333,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("audit.jsonl");
         let stamp = Stamp::of_this_process().unwrap();
-        let mut live = Live::open(&log).unwrap();
-        live.append(&stamp, &bodies(1)).unwrap();
+        let mut live = Live::open(&log, None).unwrap();
+        live.append(&stamp, &bodies(1), &mut |_| {}).unwrap();
         live.rotate(u64::MAX).unwrap();
         assert_eq!(live.segment.first, 1);
         live.day = Some("2001-01-01".into());

@@ -87,7 +87,8 @@ struct Inner {
 
 impl AuditLog {
     /// Opens the log at `path`, made with its directory when it is not there.
-    /// Blocks: it reads the last segments, and repairs what a crash left.
+    /// Blocks: it reads what is behind the last checkpoint, and repairs what a
+    /// crash left.
     ///
     /// # Errors
     /// A broken chain, key files others can read, and whatever keeps a record

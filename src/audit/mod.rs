@@ -18,6 +18,7 @@ mod lines;
 mod live;
 mod lock;
 mod reserve;
+mod resume;
 mod segments;
 
 // Writing.

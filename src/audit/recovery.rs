@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::AuditError;
+use super::chain;
 use super::lines::Lines;
 use super::live::Torn;
 use super::record::{Body, Event, Kind, Record, ResultFacts};
@@ -32,27 +33,42 @@ const ORDER: [&str; 13] = [
     "redactions",
 ];
 
-/// Attempts that have no result yet, in the order they were written.
+/// Attempts that have no result yet.
 #[derive(Default)]
 pub(super) struct OpenAttempts {
-    lines: BTreeMap<u64, Vec<u8>>,
-    places: BTreeMap<String, u64>,
-    seen: u64,
+    /// The numbers of their records.
+    open: BTreeMap<String, u64>,
+    /// The records themselves, in their order, until they were
+    /// [`answered`](Self::answered).
+    lines: Option<BTreeMap<u64, Vec<u8>>>,
 }
 
 impl OpenAttempts {
+    /// None so far; the records of those to come are kept.
+    pub(super) fn new() -> Self {
+        Self { open: BTreeMap::new(), lines: Some(BTreeMap::new()) }
+    }
+
     /// Takes note of one line of the log or the spool.
     pub(super) fn see(&mut self, line: &[u8]) {
         let Ok(glance) = serde_json::from_slice::<Glance<'_>>(line) else { return };
-        self.seen += 1;
         if glance.event.ends_with(".attempt") {
-            self.places.insert(glance.key(), self.seen);
-            self.lines.insert(self.seen, line.to_vec());
+            let seq = chain::seq_of(line).unwrap_or_default();
+            self.open.insert(glance.key(), seq);
+            if let Some(lines) = &mut self.lines {
+                lines.insert(seq, line.to_vec());
+            }
         } else if glance.event.ends_with(".result")
-            && let Some(place) = self.places.remove(&glance.key())
+            && let Some(seq) = self.open.remove(&glance.key())
+            && let Some(lines) = &mut self.lines
         {
-            self.lines.remove(&place);
+            lines.remove(&seq);
         }
+    }
+
+    /// The number of the oldest; 0 if there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.open.values().min().copied().unwrap_or_default()
     }
 
     /// Takes note of every line of a finished segment.
@@ -65,9 +81,11 @@ impl OpenAttempts {
         Ok(())
     }
 
-    /// A result of status `unknown` for each attempt whose process is gone.
-    pub(super) fn results(&self, stamp: &Stamp) -> Vec<Body> {
-        self.lines.values().filter_map(|line| result_of(line, stamp)).collect()
+    /// A result of status `unknown` for each attempt whose process is gone. From
+    /// now on only numbers are kept.
+    pub(super) fn answered(&mut self, stamp: &Stamp) -> Vec<Body> {
+        let lines = self.lines.take().unwrap_or_default();
+        lines.values().filter_map(|line| result_of(line, stamp)).collect()
     }
 }
 
@@ -145,26 +163,31 @@ impl Glance<'_> {
 mod tests {
     use super::*;
 
-    fn line(event: &str, op: &str, pid: u32) -> Vec<u8> {
+    fn line(seq: u64, event: &str, op: &str, pid: u32) -> Vec<u8> {
         format!(
-            r#"{{"v":1,"seq":1,"ts":"t","mono_ns":1,"boot":"b","pid":{pid},"event":"{event}","op_id":"{op}","attempt":1,"action":{{"kind":"shell"}},"reason":"r"}}"#
+            r#"{{"v":1,"seq":{seq},"ts":"t","mono_ns":1,"boot":"b","pid":{pid},"event":"{event}","op_id":"{op}","attempt":1,"action":{{"kind":"shell"}},"reason":"r"}}"#
         )
         .into_bytes()
     }
 
     #[test]
     fn only_attempts_without_result_are_closed_and_in_their_order() {
-        let mut open = OpenAttempts::default();
-        for (event, op) in [
+        let mut open = OpenAttempts::new();
+        assert_eq!(open.oldest(), 0);
+        let seen = [
+            ("exec.attempt", "done first"),
             ("exec.attempt", "b"),
             ("exec.attempt", "a"),
             ("exec.attempt", "done"),
             ("exec.result", "done"),
             ("hostkey.attempt", "c"),
-        ] {
-            open.see(&line(event, op, 1));
+            ("exec.result", "done first"),
+        ];
+        for (seq, (event, op)) in (9..).zip(seen) {
+            open.see(&line(seq, event, op, 1));
         }
-        let results = open.results(&Stamp::of_this_process().unwrap());
+        assert_eq!(open.oldest(), 10);
+        let results = open.answered(&Stamp::of_this_process().unwrap());
         let results: Vec<Map<String, Value>> = results
             .iter()
             .map(|body| serde_json::from_str(&format!("{{{}}}", body.text)).unwrap())

@@ -13,6 +13,7 @@ use super::log::{Options, Receipt};
 use super::record::{Body, Event, Kind, Record};
 use super::recovery::{self, OpenAttempts};
 use super::reserve;
+use super::resume::OLDEST_OPEN;
 use super::segments;
 use super::stamp::Stamp;
 
@@ -27,11 +28,13 @@ pub(super) struct Store {
     segment_bytes: u64,
     /// Records not yet covered by a checkpoint of this process.
     unsigned: u64,
+    open: OpenAttempts,
 }
 
 impl Store {
     /// Opens `log`, made when there is none, and repairs what a crash left.
-    /// Reads the last two segments at most, however long the log is.
+    /// Reads what is behind the last checkpoint and, where that does not say
+    /// that nothing before it matters, the last two segments at most.
     pub(super) fn open(log: &Path, options: &Options) -> Result<Self, AuditError> {
         let stamp = Stamp::of_this_process().map_err(AuditError::io("learn the boot of", log))?;
         files::create_directory(files::directory(log))?;
@@ -39,7 +42,7 @@ impl Store {
         let guard = lock.acquire()?;
         let signer = Signer::of(log, stamp.node())?;
         let redaction_key = keys::redaction_key(log)?;
-        let mut open = OpenAttempts::default();
+        let mut open = OpenAttempts::new();
         let mut repairs = Vec::new();
         let live = match read_end(log, &mut open, &mut repairs) {
             Err(broken @ AuditError::Broken { .. }) if options.accept_broken => {
@@ -54,7 +57,7 @@ impl Store {
             open.see(serde_json::Value::from(members.clone()).to_string().as_bytes());
             repairs.push(recovery::from_spool(members));
         }
-        repairs.extend(open.results(&stamp));
+        repairs.extend(open.answered(&stamp));
         let log = log.to_owned();
         let mut store = Self {
             log,
@@ -65,6 +68,7 @@ impl Store {
             redaction_key,
             segment_bytes: options.segment_bytes,
             unsigned: 0,
+            open,
         };
         if !repairs.is_empty() {
             store.append(&repairs)?;
@@ -93,6 +97,7 @@ impl Store {
         self.catch_up()?;
         let mut record = Record::new(Event::AuditCheckpoint);
         record.metadata.insert("origin".into(), self.signer.name().into());
+        record.metadata.insert(OLDEST_OPEN.into(), self.open.oldest().to_string());
         self.append(&[Body::plain(&record)])?;
         checkpoint::append(&self.log, &self.signer, self.live.link())?;
         self.unsigned = 0;
@@ -124,7 +129,7 @@ impl Store {
     }
 
     fn catch_up(&mut self) -> Result<(), AuditError> {
-        match self.live.catch_up(&mut |_, _| {})? {
+        match self.live.catch_up(&mut |_, line| self.open.see(line))? {
             Some(torn) => self.append(&[recovery::recovered(&torn)]).map(|_| ()),
             None => Ok(()),
         }
@@ -132,7 +137,8 @@ impl Store {
 
     fn append(&mut self, bodies: &[Body]) -> Result<Vec<Receipt>, AuditError> {
         self.live.rotate(self.segment_bytes)?;
-        let receipts = self.live.append(&self.stamp, bodies)?;
+        let seen = &mut |line: &[u8]| self.open.see(line);
+        let receipts = self.live.append(&self.stamp, bodies, seen)?;
         self.unsigned += bodies.len() as u64;
         Ok(receipts)
     }
@@ -144,12 +150,14 @@ fn read_end(
     open: &mut OpenAttempts,
     repairs: &mut Vec<Body>,
 ) -> Result<Live, AuditError> {
-    let mut live = Live::open(log)?;
+    let note = covered(log)?;
+    let mut live = Live::open(log, note.as_ref())?;
     // An attempt may be open across the border of two segments.
-    if let [.., before, _] = &segments::list(log)?[..] {
+    if live.is_at_start()
+        && let [.., before, _] = &segments::list(log)?[..]
+    {
         open.see_segment(before)?;
     }
-    let note = covered(log)?;
     let mut contradicted = false;
     let torn = live.catch_up(&mut |link, line| {
         let covered = note.as_ref().filter(|note| note.seq == link.seq);

@@ -1,6 +1,7 @@
 //! The audit log: what it proves, and what it does when it cannot be written.
 
 mod disk;
+mod opening;
 mod processes;
 mod tamper;
 
