@@ -30,8 +30,11 @@ use crate::session::{Session, SessionManager, Use};
 use crate::transfer::{self, Among, Ledger};
 use crate::transport::{Connection, Endpoint};
 
-/// How many bytes of a host's output may wait for the consumer.
-const OUTPUT_WAITING_MAX: usize = 1024 * 1024;
+/// How many bytes of output may wait for the consumer: of all hosts at work, and
+/// of one of them.
+const OUTPUT_WAITING: usize = 16 << 20;
+const OUTPUT_WAITING_MAX: usize = 1 << 20;
+const OUTPUT_WAITING_LEAST: usize = 64 << 10;
 
 /// How long connecting takes at most where all is well. Whoever takes longer
 /// lends its slot.
@@ -323,11 +326,15 @@ impl Unit {
     /// several commands it is.
     pub(super) fn sink(&self, index: Option<usize>) -> Option<Box<dyn Sink>> {
         self.options.stream.then(|| {
+            let at_once = self.options.fanout.clamp(1, self.plan.hosts.len().max(1));
+            let share = OUTPUT_WAITING / at_once;
+            let waiting_max = share.clamp(OUTPUT_WAITING_LEAST, OUTPUT_WAITING_MAX);
             let sink = EventSink {
                 emitter: self.emitter.clone(),
                 vm: self.host().vm.clone(),
                 index,
-                credit: Arc::new(Semaphore::new(OUTPUT_WAITING_MAX)),
+                credit: Arc::new(Semaphore::new(waiting_max)),
+                waiting_max,
             };
             Box::new(sink) as Box<dyn Sink>
         })
@@ -404,12 +411,13 @@ struct EventSink {
     vm: VmId,
     index: Option<usize>,
     credit: Arc<Semaphore>,
+    waiting_max: usize,
 }
 
 impl Sink for EventSink {
     fn push(&mut self, stream: Stream, bytes: Bytes) -> BoxFuture<'_, ()> {
         async move {
-            let weight = u32::try_from(bytes.len().min(OUTPUT_WAITING_MAX)).unwrap_or(u32::MAX);
+            let weight = u32::try_from(bytes.len().min(self.waiting_max)).unwrap_or(u32::MAX);
             let credit = Arc::clone(&self.credit).acquire_many_owned(weight).await.ok();
             let bytes = Chunk::new(bytes, credit);
             let (vm, index) = (self.vm.clone(), self.index);

@@ -63,6 +63,10 @@ pub struct SshConnector {
 /// How often keepalives may go unanswered.
 const KEEPALIVE_MAX: usize = 3;
 
+/// How many messages of a channel the library keeps until they are taken away,
+/// which happens at once unless the channel's consumer is slow.
+const MESSAGES_MAX: usize = 32;
+
 impl SshConnector {
     /// A connector that keeps unlocked keys for as long as it lives.
     pub fn new(settings: Settings) -> Self {
@@ -278,6 +282,7 @@ impl SshConnector {
             keepalive_interval: Some(self.settings.keepalive),
             keepalive_max: KEEPALIVE_MAX,
             gex: GexParams::new(3072, 4096, 8192).unwrap_or_default(),
+            channel_buffer_size: MESSAGES_MAX,
             ..client::Config::default()
         };
         let client = Client {

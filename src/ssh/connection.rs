@@ -21,9 +21,10 @@ use crate::transport::{
     ConnectionFacts, ExecRequest,
 };
 
-/// How many events may wait for a channel's consumer; with 32 KiB packets this
-/// is the 2 MiB that the SSH window allows anyway.
-const EVENTS_MAX: usize = 64;
+/// How many events may wait for a channel's consumer, of at most 32 KiB each. A
+/// server is told that it may go on when the library has what it sent, so that
+/// this is what bounds the memory that a slow consumer costs.
+const EVENTS_MAX: usize = 16;
 
 /// For how many intervals the library may owe an answer before the connection
 /// counts as wedged: with the one before the question, as many as keepalives

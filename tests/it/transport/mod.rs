@@ -17,6 +17,7 @@ mod offer;
 mod pool;
 mod rekey;
 mod rsa;
+mod round_trips;
 mod servers;
 mod terrapin;
 mod wedges;
