@@ -10,8 +10,10 @@ use futures_util::future::BoxFuture;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::ahead::Ahead;
 use super::handler::{Client, Learned, describe};
 use super::socket::Control;
 use super::stream::drained;
@@ -33,12 +35,15 @@ const ANSWER_INTERVALS: u32 = 2;
 
 type WriteHalf = ChannelWriteHalf<Msg>;
 type EventReceiver = mpsc::Receiver<ChannelEvent>;
+type Session = (Arc<WriteHalf>, EventReceiver);
+type Opened = Result<Session, russh::Error>;
 
 /// A connection over russh.
 pub(super) struct SshConnection {
     handle: Arc<Handle<Client>>,
     facts: ConnectionFacts,
     link: Arc<Link>,
+    ahead: Ahead<Opened>,
     /// The connection to the jump host that carries this one, kept alive.
     _carrier: Option<Arc<dyn Connection>>,
 }
@@ -70,28 +75,44 @@ impl SshConnection {
         keepalive: Duration,
     ) -> Arc<Self> {
         let (handle, link) = (Arc::new(handle), Arc::new(link));
-        let connection = Arc::new(Self { handle, facts, link, _carrier: carrier });
+        let connection =
+            Arc::new(Self { handle, facts, link, ahead: Ahead::default(), _carrier: carrier });
         tokio::spawn(watch(Arc::downgrade(&connection), keepalive));
         connection
     }
 
-    /// Opens a session channel that is being read from the start, so that no
-    /// answer ever waits for us.
-    async fn open_session(&self) -> Result<(Arc<WriteHalf>, EventReceiver), ChannelError> {
+    /// A session channel that is being read from the start, so that no answer
+    /// ever waits for us.
+    async fn open_session(&self) -> Result<Session, ChannelError> {
+        let ahead = self.ahead.take();
+        if let Some(opening) = ahead {
+            match opening.await {
+                // One that has something to say before it is asked was closed.
+                Ok(Ok(session)) if session.1.is_empty() && !session.1.is_closed() => {
+                    return Ok(session);
+                }
+                Ok(Err(russh::Error::ChannelOpenFailure(_))) => self.ahead.expect(false),
+                _ => {}
+            }
+        }
+        match self.opening().await {
+            Ok(opened) => opened.map_err(|error| self.refusal(&error)),
+            Err(_) => Err(self.link.lost(false)),
+        }
+    }
+
+    /// Begins to open a session channel. That goes on without a caller that gives
+    /// up, so that what the server then opens is closed again: it allows few at
+    /// once.
+    fn opening(&self) -> JoinHandle<Opened> {
         let (handle, link) = (Arc::clone(&self.handle), Arc::clone(&self.link));
-        // Goes on without a caller that gives up, so that what the server then
-        // opens is closed again: it allows few at once.
-        let opening = tokio::spawn(async move {
+        tokio::spawn(async move {
             let (read, write) = handle.channel_open_session().await?.split();
             let write = Arc::new(write);
             let (sender, events) = mpsc::channel(EVENTS_MAX);
             tokio::spawn(drain(read, Arc::clone(&write), sender, link));
             Ok((write, events))
-        });
-        match opening.await {
-            Ok(opened) => opened.map_err(|error| self.refusal(&error)),
-            Err(_) => Err(self.link.lost(false)),
-        }
+        })
     }
 
     fn channel(&self, write: Arc<WriteHalf>, events: EventReceiver) -> Channel {
@@ -142,9 +163,14 @@ impl Connection for SshConnection {
                     .map_err(unsent)?;
             }
             write.exec(true, request.command).await.map_err(unsent)?;
+            self.ahead.fill(|| self.opening());
             Ok(self.channel(write, events))
         }
         .boxed()
+    }
+
+    fn expect_more(&self, more: bool) {
+        self.ahead.expect(more);
     }
 
     fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>> {

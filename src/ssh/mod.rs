@@ -1,5 +1,6 @@
 //! The only module that names the SSH crates.
 
+mod ahead;
 mod algorithms;
 mod auth;
 mod connect;

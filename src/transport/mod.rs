@@ -72,6 +72,11 @@ pub trait Connection: Send + Sync {
     /// If the future is dropped the subsystem may or may not have been started.
     fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Channel, ChannelError>>;
 
+    /// Says whether more commands will follow, one after another. As long as they
+    /// do, a session channel is opened for the next one while this one runs, which
+    /// spares it a round trip; a server that allows no second one is asked once.
+    fn expect_more(&self, _more: bool) {}
+
     /// Opens a byte stream to an address as seen from the host
     /// (`direct-tcpip`, RFC 4254, 7.2). A stream that nobody reads holds up
     /// nothing else on the connection; one that holds back more than SSH inside

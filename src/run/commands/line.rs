@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::exec::{Limits, Mark, Output, Report, ShellSession, Taken};
 use crate::outcome::{HostResult, Timing};
+use crate::remote::Action;
 use crate::run::record::Nth;
 use crate::run::slots::Slot;
 use crate::run::unit::{CONNECT_SOON, Unit};
@@ -17,6 +18,8 @@ pub(super) struct Line<'a> {
     unit: &'a Unit,
     endpoint: &'a Endpoint,
     slot: &'a Slot,
+    /// Whether they run one after another, each in a channel of its own.
+    in_turn: bool,
     held: tokio::sync::Mutex<Held>,
     shell: tokio::sync::Mutex<Option<ShellSession<'a>>>,
     shell_ended: AtomicBool,
@@ -52,6 +55,9 @@ impl<'a> Line<'a> {
         slot: &'a Slot,
         several: bool,
     ) -> Self {
+        let in_turn = !several
+            && matches!(&unit.plan.action, Action::Commands(list)
+                if list.commands().len() > 1 && !list.shell_session);
         // Whoever uses many channels leaves none to others, and one who streams
         // may stop reading.
         let alone = several || unit.options.stream;
@@ -60,6 +66,7 @@ impl<'a> Line<'a> {
             unit,
             endpoint,
             slot,
+            in_turn,
             held: tokio::sync::Mutex::new(Held {
                 session: None,
                 proven: false,
@@ -106,6 +113,7 @@ impl<'a> Line<'a> {
         self.slot.take_back(&self.unit.cancel).await;
         self.unit.connected(&session, result);
         let connection = Arc::clone(session.connection());
+        connection.expect_more(self.in_turn);
         // One that was kept may be dead, and nobody knows yet.
         held.proven = session.is_fresh();
         held.used = false;
@@ -181,8 +189,11 @@ impl<'a> Line<'a> {
         self.shell_ended.load(Ordering::SeqCst)
     }
 
-    /// Lets the shell end.
+    /// Lets the shell end, and says that nothing more will follow.
     pub(super) async fn end(&self, limits: Limits) {
+        if let Some(session) = &self.held.lock().await.session {
+            session.connection().expect_more(false);
+        }
         if let Some(shell) = self.shell.lock().await.take() {
             shell.end(limits).await;
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use orchestrator::transport::{ChannelEvent, Connector, ExecRequest};
+use orchestrator::transport::{ChannelError, ChannelEvent, Connection, Connector, ExecRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -73,21 +73,29 @@ fn known_hosts(sshd: &Sshd, way: &LongWay) -> String {
     sshd.known_hosts().replace(&port(sshd.addr()), &port(way.address))
 }
 
-async fn ours(sshd: &Sshd) -> u32 {
-    let way = LongWay::to(sshd.addr()).await;
-    let known_hosts = known_hosts(sshd, &way);
+async fn connect(sshd: &Sshd, way: &LongWay) -> Arc<dyn Connection> {
     let mut endpoint = client::endpoint(sshd);
     endpoint.port = way.address.port();
-    let connector = client::connector(&known_hosts);
-    let connection = connector.connect(&endpoint, Instant::now() + PATIENCE).await.unwrap();
+    let connector = client::connector(&known_hosts(sshd, way));
+    connector.connect(&endpoint, Instant::now() + PATIENCE).await.unwrap()
+}
+
+/// Runs a command to its end; the tick of its first output.
+async fn echo(connection: &dyn Connection, way: &LongWay) -> u32 {
     let request = ExecRequest { command: b"echo here".to_vec(), pty: None };
     let mut channel = connection.exec(request).await.unwrap();
-    loop {
-        match channel.output.next().await.expect("it ended without output") {
-            ChannelEvent::Stdout(_) => return way.ticks.load(Ordering::SeqCst),
-            _ => continue,
+    let mut first = None;
+    while let Some(event) = channel.output.next().await {
+        if let ChannelEvent::Stdout(_) = event {
+            first = first.or(Some(way.ticks.load(Ordering::SeqCst)));
         }
     }
+    first.expect("it ended without output")
+}
+
+async fn ours(sshd: &Sshd) -> u32 {
+    let way = LongWay::to(sshd.addr()).await;
+    echo(&*connect(sshd, &way).await, &way).await
 }
 
 async fn openssh_s(sshd: &Sshd) -> u32 {
@@ -119,4 +127,52 @@ async fn the_first_output_takes_fewer_round_trips_than_openssh_s_client() {
     }
     println!("one-way delays before the first output: ours {own}, ssh {peer}");
     assert!(own < peer, "ours {own}, ssh {peer}");
+}
+
+/// How many ticks pass between the first outputs of two commands.
+async fn apart(sshd: &Sshd, more: bool) -> u32 {
+    let way = LongWay::to(sshd.addr()).await;
+    let connection = connect(sshd, &way).await;
+    connection.expect_more(more);
+    let first = echo(&*connection, &way).await;
+    echo(&*connection, &way).await - first
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_expected_takes_one_round_trip_less() {
+    let sshd = Sshd::start();
+    let (mut unexpected, mut expected) = (u32::MAX, u32::MAX);
+    for _ in 0..3 {
+        let (one, other) = tokio::join!(apart(&sshd, false), apart(&sshd, true));
+        (unexpected, expected) = (unexpected.min(one), expected.min(other));
+        if expected + 2 <= unexpected {
+            break;
+        }
+    }
+    assert_eq!(expected + 2, unexpected);
+}
+
+#[tokio::test]
+async fn a_server_with_one_session_runs_one_command_after_another() {
+    let sshd = Sshd::builder().line("MaxSessions 1").start();
+    let connection = client::connect(&sshd).await;
+    connection.expect_more(true);
+    for _ in 0..3 {
+        let request = ExecRequest { command: b"echo here".to_vec(), pty: None };
+        // The server may still count the one before.
+        let mut channel = loop {
+            match connection.exec(request.clone()).await {
+                Ok(channel) => break channel,
+                Err(ChannelError::Refused { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let mut said = Vec::new();
+        while let Some(event) = channel.output.next().await {
+            if let ChannelEvent::Stdout(bytes) = event {
+                said.extend_from_slice(&bytes);
+            }
+        }
+        assert_eq!(said, b"here\n");
+    }
 }
