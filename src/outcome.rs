@@ -364,6 +364,8 @@ pub struct HostResult {
     pub commands: Vec<CommandResult>,
     /// How many attempts were made.
     pub attempts: u32,
+    /// How long it waited for its rate before the first attempt.
+    pub waited: Duration,
     /// From the first attempt to the end of the last.
     pub elapsed: Duration,
     /// When it ended.
@@ -395,6 +397,7 @@ impl HostResult {
             transfer: None,
             commands: Vec::new(),
             attempts: 0,
+            waited: Duration::ZERO,
             elapsed: Duration::ZERO,
             finished_at: Timestamp::now(),
             timing: Timing::default(),

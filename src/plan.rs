@@ -6,11 +6,12 @@ mod threats;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::ids::{RunId, VmId};
 use crate::inventory::Host;
 use crate::outcome::Failure;
-use crate::policy::{ActionView, Decision, HostView, Policy, Request};
+use crate::policy::{ActionView, Constraints, Decision, HostView, Policy, Request};
 use crate::remote::{
     Action, Command, Direction, EnvName, Program, RunAs, Script, ScriptSource, Stdin, Transfer,
 };
@@ -51,6 +52,9 @@ pub struct PlannedHost {
     pub decision: Decision,
     /// Which of several commands is not allowed there, from 0: none of them runs.
     pub denied_command: Option<usize>,
+    /// Within which bounds each of several commands is allowed there; empty
+    /// where the action is one.
+    pub each: Vec<Arc<Constraints>>,
 }
 
 /// A host that was asked for, before anything is decided.
@@ -105,9 +109,10 @@ impl Plan {
             .into_iter()
             .map(|target| {
                 let decide = |deed: &Deed<'_>| policy.decide(&deed.ask(&target, &asker));
+                let mut each = Vec::new();
                 let (decision, denied_command) = match deeds.as_slice() {
                     [deed] if !matches!(action, Action::Commands(_)) => (decide(deed), None),
-                    deeds => all_of(deeds.iter().map(decide), deeds.len()),
+                    deeds => all_of(deeds.iter().map(decide), deeds.len(), &mut each),
                 };
                 PlannedHost {
                     vm: target.vm,
@@ -115,6 +120,7 @@ impl Plan {
                     shell: target.shell,
                     decision,
                     denied_command,
+                    each,
                 }
             })
             .collect();
@@ -179,8 +185,13 @@ fn deeds(action: &Action) -> Vec<Deed<'_>> {
 }
 
 /// What is decided of several commands together: all of them may run, by every
-/// rule that was needed for it, or none may because of one.
-fn all_of(decisions: impl Iterator<Item = Decision>, of: usize) -> (Decision, Option<usize>) {
+/// rule that was needed for it, or none may because of one. The bounds of each
+/// are added to `each`.
+fn all_of(
+    decisions: impl Iterator<Item = Decision>,
+    of: usize,
+    each: &mut Vec<Arc<Constraints>>,
+) -> (Decision, Option<usize>) {
     let mut together: Option<Decision> = None;
     for (index, decision) in decisions.enumerate() {
         if !decision.allow {
@@ -188,6 +199,9 @@ fn all_of(decisions: impl Iterator<Item = Decision>, of: usize) -> (Decision, Op
             let reason = Some(format!("command {} of {of}: {reason}", index + 1));
             return (Decision { reason, ..decision }, Some(index));
         }
+        // Many commands have few bounds.
+        let same = each.last().filter(|last| ***last == decision.constraints).cloned();
+        each.push(same.unwrap_or_else(|| Arc::new(decision.constraints.clone())));
         together = Some(match together {
             None => decision,
             Some(together) => together.with(decision),

@@ -396,6 +396,11 @@ pub struct ResultFacts {
     /// How long it took; in the line as whole milliseconds, `dur_ms`.
     #[serde(rename = "dur_ms", serialize_with = "milliseconds")]
     pub duration: Duration,
+    /// How long it waited for its rate before; in the line as whole
+    /// milliseconds, `waited_ms`.
+    #[serde(rename = "waited_ms", serialize_with = "milliseconds")]
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub waited: Duration,
     /// Bytes the command wrote to stdout and stderr.
     pub out_bytes: u64,
     /// The digest of stdout, where there was any.
@@ -428,6 +433,7 @@ impl ResultFacts {
             may_have_run: false,
             retryable: false,
             duration: Duration::ZERO,
+            waited: Duration::ZERO,
             out_bytes: 0,
             out_sha256: None,
             truncated: false,

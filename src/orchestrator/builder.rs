@@ -11,11 +11,11 @@ use super::access::{Access, Overrides};
 use super::{BuildError, Inner, Orchestrator};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{Breaker, Policy, PolicyError};
 use crate::prompt::{Prompter, RefusePrompter};
 use crate::redact::Redactor;
-use crate::run::{Engine, Recorder};
-use crate::session::{Bounds, SessionManager};
+use crate::run::{Counters, Engine, Recorder};
+use crate::session::{Bounds, Circuits, SessionManager};
 use crate::ssh::keys::Passphrases;
 use crate::ssh::known_hosts::KnownHosts;
 use crate::ssh::{Adjustments, Settings, SshConnector};
@@ -208,6 +208,7 @@ impl Builder<Ready> {
             idle_max: parts.config.remote_execution.connection_pool_size as usize,
             sockets_max: sockets_max(),
             connect_timeout: ssh.connect_timeout,
+            circuits: circuits(&parts.policy),
         };
         let connector = Arc::new(SshConnector::new(settings));
         let sessions = Arc::new(SessionManager::new(connector.clone(), bounds));
@@ -220,10 +221,11 @@ impl Builder<Ready> {
         let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone())
             .under(parts.policy.sha256());
         let ledger = Ledger::new(parts.config.state_dir.as_ref().map(|dir| dir.join("parts")));
+        let counters = Counters::new(parts.config.state_dir.as_ref().map(|dir| dir.join("limits")));
         let operator = parts.operator.or(os_user.clone()).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
             inner: Arc::new(Inner {
-                engine: Engine::new(Arc::clone(&sessions), recorder, ledger),
+                engine: Engine::new(Arc::clone(&sessions), recorder, ledger).counting_by(counters),
                 config: parts.config,
                 policy: parts.policy,
                 access,
@@ -240,6 +242,24 @@ impl Builder<Ready> {
             }),
         })
     }
+}
+
+/// When hosts are left alone. Of several policies that say so the narrower
+/// holds; a failure for one program is no more than one for all.
+fn circuits(policy: &Policy) -> Circuits {
+    let narrower = |one: Circuits, other: Circuits| Circuits {
+        failures: one.failures.min(other.failures),
+        successes: one.successes.max(other.successes),
+        rest: one.rest.max(other.rest),
+        by_purpose: one.by_purpose && other.by_purpose,
+    };
+    let of = |breaker: Breaker| Circuits {
+        failures: breaker.failure_threshold,
+        successes: breaker.success_threshold,
+        rest: breaker.timeout,
+        by_purpose: breaker.per_binary,
+    };
+    policy.breakers().map(of).reduce(narrower).unwrap_or_default()
 }
 
 /// What the settings ask for beyond a profile.

@@ -1,5 +1,7 @@
 //! What holds for an action that is allowed.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bounds within which an action is allowed. `None` and empty are no bound.
@@ -9,8 +11,9 @@ pub struct Constraints {
     pub limits: Limits,
     /// In what it must be confined; all of them at once.
     pub sandboxes: Vec<Sandbox>,
-    /// How often it may run at the same time.
-    pub max_instances: Option<u32>,
+    /// How often it may be at work on one host at the same time; each of them
+    /// holds.
+    pub instances: Vec<Instances>,
     /// How often it may be begun; each of them holds.
     pub rates: Vec<Rate>,
     /// The directories in which the host must look for programs, in this order;
@@ -39,12 +42,44 @@ pub struct Limits {
 
 /// How often something may be begun: a bucket that holds `burst` and gains one
 /// each `interval`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// The time after which one more may be begun.
     pub interval: Duration,
     /// How many may be begun at once.
     pub burst: u32,
+    /// What becomes of one too many.
+    pub when_exceeded: WhenExceeded,
+    /// What is counted.
+    pub scope: Scope,
+}
+
+/// What becomes of an action whose rate is exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenExceeded {
+    /// It is refused, and told when the next one may be begun.
+    Refuse,
+    /// It waits, no longer than it may run.
+    Wait,
+}
+
+/// How many of the same rule may be at work on one host at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instances {
+    /// So many.
+    pub max: u32,
+    /// Of what.
+    pub scope: Scope,
+}
+
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    /// The file that says so, as it was named.
+    pub file: Arc<str>,
+    /// The rule, which counts for each host by itself; without one it is
+    /// whatever the operator begins anywhere.
+    pub rule: Option<Arc<str>>,
 }
 
 /// What confines a process on its host.
@@ -70,21 +105,25 @@ pub enum SandboxBase {
     Restricted,
 }
 
+impl fmt::Display for Rate {
+    /// `2 per second, burst 5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, burst) = (self.interval.as_secs_f64(), self.burst);
+        let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
+        match seconds <= 1.0 {
+            true => write!(f, "{} per second, burst {burst}", rounded(1.0 / seconds)),
+            false => write!(f, "one in {} s, burst {burst}", rounded(seconds)),
+        }
+    }
+}
+
 impl Constraints {
     /// Both at once: of each bound the narrower.
     pub fn and(mut self, other: Self) -> Self {
         self.limits = self.limits.and(other.limits);
-        self.max_instances = least(self.max_instances, other.max_instances);
-        for sandbox in other.sandboxes {
-            if !self.sandboxes.contains(&sandbox) {
-                self.sandboxes.push(sandbox);
-            }
-        }
-        for rate in other.rates {
-            if !self.rates.contains(&rate) {
-                self.rates.push(rate);
-            }
-        }
+        add(&mut self.instances, other.instances);
+        add(&mut self.sandboxes, other.sandboxes);
+        add(&mut self.rates, other.rates);
         self.path = match (self.path, other.path) {
             (Some(path), Some(other)) => {
                 Some(path.into_iter().filter(|dir| other.contains(dir)).collect())
@@ -123,6 +162,15 @@ impl Limits {
     }
 }
 
+/// Adds what is not there yet.
+fn add<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+}
+
 fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -137,18 +185,21 @@ mod tests {
     #[test]
     fn the_narrower_bound_holds() {
         let dirs = |dirs: &[&str]| Some(dirs.iter().map(|dir| (*dir).to_owned()).collect());
-        let rate = Rate { interval: Duration::from_secs(1), burst: 2 };
+        let scope = Scope { file: "p.yml".into(), rule: None };
+        let (interval, when_exceeded) = (Duration::from_secs(1), WhenExceeded::Refuse);
+        let rate = Rate { interval, burst: 2, when_exceeded, scope: scope.clone() };
+        let instances = |max| vec![Instances { max, scope: scope.clone() }];
         let one = Constraints {
             limits: Limits { max_memory: Some(5), max_processes: Some(1), ..Limits::default() },
-            max_instances: Some(3),
-            rates: vec![rate],
+            instances: instances(3),
+            rates: vec![rate.clone()],
             path: dirs(&["/usr/bin", "/bin"]),
             ..Constraints::default()
         };
         let other = Constraints {
             limits: Limits { max_memory: Some(4), max_output: Some(9), ..Limits::default() },
-            max_instances: Some(4),
-            rates: vec![rate],
+            instances: instances(4),
+            rates: vec![rate.clone()],
             path: dirs(&["/bin", "/sbin"]),
             ..Constraints::default()
         };
@@ -156,7 +207,7 @@ mod tests {
         assert_eq!(both.limits.max_memory, Some(4));
         assert_eq!(both.limits.max_processes, Some(1));
         assert_eq!(both.limits.max_output, Some(9));
-        assert_eq!(both.max_instances, Some(3));
+        assert_eq!(both.instances, [instances(3), instances(4)].concat());
         assert_eq!(both.rates, [rate]);
         assert_eq!(both.path, dirs(&["/bin"]));
         assert_eq!(one.clone().and(Constraints::default()), one);

@@ -33,7 +33,9 @@ use rules::Rules;
 
 pub(crate) use pattern::Pattern;
 
-pub use constraints::{Constraints, Limits, Rate, Sandbox, SandboxBase};
+pub use constraints::{
+    Constraints, Instances, Limits, Rate, Sandbox, SandboxBase, Scope, WhenExceeded,
+};
 pub use decision::{Decision, Token, TokenKind};
 pub use file::{Breaker, PolicyError};
 pub use request::{ActionView, HostView, Request};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::constraints::{Limits, Rate, Sandbox};
+use super::constraints::{Instances, Limits, Rate, Sandbox};
 use super::decision::RuleId;
 use super::file::Breaker;
 use super::pattern::{PathPattern, Pattern};
@@ -65,7 +65,7 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) sandbox: Option<Sandbox>,
     pub(super) rate: Option<Rate>,
-    pub(super) max_instances: Option<u32>,
+    pub(super) instances: Option<Instances>,
     pub(super) require_approval: bool,
 }
 

@@ -3,7 +3,7 @@
 mod line;
 mod turn;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -103,21 +103,23 @@ impl<'a> Work<'a> {
     async fn run(&mut self, mut ops: VecDeque<(usize, Op)>, host: &mut HostResult, slot: &Slot) {
         let unit = self.unit;
         let Ok(endpoint) = &unit.host().endpoint else { return self.leave(ops, None).await };
-        let mut at_once = self.list.parallel.get().min(unit.sessions.channels_max());
+        let mut at_once = self.at_once();
         let line = Line::new(unit, endpoint, slot, at_once > 1);
         let began = Instant::now();
         let (mut running, mut settling) = (FuturesUnordered::new(), FuturesUnordered::new());
-        let (mut stop, mut ended) = (false, None);
+        let (mut stop, mut ended, mut entered) = (false, None, HashMap::new());
         loop {
             while running.len() < at_once && !stop && !unit.cancel.is_cancelled() {
                 let Some((index, op)) = ops.pop_front() else { break };
-                running.push(unit.one(self.nth(index), self.list, &line, op));
+                let entry = entered.remove(&index);
+                running.push(unit.one(self.nth(index), self.list, &line, op, entry));
             }
             tokio::select! {
                 Some(end) = running.next(), if !running.is_empty() => match end {
                     // The server gives this connection fewer channels than we
                     // would use.
-                    End::Crowded(index, op) => {
+                    End::Crowded(index, op, entry) => {
+                        entered.insert(index, entry);
                         let at = ops.partition_point(|(later, _)| *later < index);
                         ops.insert(at, (index, op));
                         at_once = running.len().max(1);
@@ -142,6 +144,15 @@ impl<'a> Work<'a> {
         line.facts(host);
         host.timing.run = began.elapsed().saturating_sub(host.timing.connect + host.timing.auth);
         self.leave(ops, ended).await;
+    }
+
+    /// How many of them run at once: no more than there may be of one rule, or
+    /// they would be in each other's way.
+    fn at_once(&self) -> usize {
+        let instances = self.unit.host().each.iter().flat_map(|bounds| &bounds.instances);
+        let least = instances.map(|instances| instances.max as usize).min();
+        let at_once = self.list.parallel.get().min(self.unit.sessions.channels_max());
+        at_once.min(least.unwrap_or(usize::MAX))
     }
 
     /// Whether nothing more is begun after this.

@@ -238,6 +238,7 @@ impl Dispatch {
             sessions: Arc::clone(&self.engine.sessions),
             recorder: self.engine.recorder.clone(),
             ledger: self.engine.ledger.clone(),
+            counters: self.engine.counters.clone(),
             among: self.among.clone(),
             emitter: lane.emitter.clone(),
             cancel: self.halt.token().clone(),

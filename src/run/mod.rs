@@ -5,7 +5,9 @@
 //! a host before the audit log has its attempt on disk, and no host is
 //! finished before its result is.
 
+mod admission;
 mod commands;
+mod counters;
 mod dispatch;
 mod gate;
 mod halt;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use counters::Counters;
 pub use gate::{Gate, InvalidGate};
 pub use handle::{Output, OutputStream, RunHandle};
 pub use record::Recorder;
@@ -49,6 +52,7 @@ pub struct Engine {
     sessions: Arc<SessionManager>,
     recorder: Recorder,
     ledger: Ledger,
+    counters: Counters,
 }
 
 /// The choices of one run.
@@ -118,9 +122,15 @@ pub struct Rollout {
 }
 
 impl Engine {
-    /// An engine over a pool of sessions.
+    /// An engine over a pool of sessions. What rules count holds within this
+    /// process, unless there are [other counters](Self::counting_by).
     pub fn new(sessions: Arc<SessionManager>, recorder: Recorder, ledger: Ledger) -> Self {
-        Self { sessions, recorder, ledger }
+        Self { sessions, recorder, ledger, counters: Counters::default() }
+    }
+
+    /// Counts by these what rules count.
+    pub fn counting_by(self, counters: Counters) -> Self {
+        Self { counters, ..self }
     }
 
     /// What records the engine's runs.

@@ -348,6 +348,7 @@ fn facts(result: &HostResult) -> ResultFacts {
     facts.may_have_run = result.effect != Effect::Absent;
     facts.retryable = result.failure.as_ref().is_some_and(|failure| failure.retryable);
     facts.duration = result.timing.connect + result.timing.auth + result.timing.run;
+    facts.waited = result.waited;
     facts.out_bytes = result.stdout.len() + result.stderr.len();
     facts.truncated = result.stdout.truncated() || result.stderr.truncated();
     facts.kill = result.kill.clone();

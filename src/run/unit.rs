@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::counters::Counters;
 use super::halt::Halt;
 use super::handle::Emitter;
 use super::record::Recorder;
@@ -28,7 +29,7 @@ use crate::remote::{Action, Command, Keep, OutputDir, Stream, Transfer};
 use crate::retry::{self, Sent};
 use crate::session::{Session, SessionManager, Use};
 use crate::transfer::{self, Among, Ledger};
-use crate::transport::{Connection, Endpoint};
+use crate::transport::{ConnectError, Connection, Endpoint};
 
 /// How many bytes of output may wait for the consumer: of all hosts at work, and
 /// of one of them.
@@ -49,6 +50,7 @@ pub(super) struct Unit {
     pub(super) sessions: Arc<SessionManager>,
     pub(super) recorder: Recorder,
     pub(super) ledger: Ledger,
+    pub(super) counters: Counters,
     pub(super) among: Among,
     pub(super) emitter: Emitter,
     pub(super) cancel: CancellationToken,
@@ -85,9 +87,12 @@ impl Unit {
         let mut result = match (self.obstacle(), &self.plan.action) {
             (refused, Action::Commands(list)) => self.commands(list, refused, slot).await,
             (Some(result), _) => self.record_refusal(result).await,
-            (None, _) => self.attempts(slot).await,
+            (None, _) => match self.admit(None, Some(slot)).await {
+                Ok(entry) => self.attempts(entry.waited, slot).await,
+                Err(refused) => self.record_refusal(*refused).await,
+            },
         };
-        result.elapsed = started.elapsed();
+        result.elapsed = started.elapsed().saturating_sub(result.waited);
         result.finished_at = Timestamp::now();
         result
     }
@@ -121,7 +126,7 @@ impl Unit {
         result
     }
 
-    async fn attempts(&self, slot: &Slot) -> HostResult {
+    async fn attempts(&self, waited: Duration, slot: &Slot) -> HostResult {
         let host = self.host();
         self.emitter.emit(EventKind::HostStarted { vm: host.vm.clone() });
         let mut delays = self.options.retry.delays(retry::random);
@@ -142,7 +147,7 @@ impl Unit {
             let (mut result, sent) = attempt.unwrap_or_else(|_| {
                 (verdict::fault(host.vm.clone(), self.command.clone()), Sent::Unknown)
             });
-            result.attempts = number;
+            (result.attempts, result.waited) = (number, waited);
             self.halt.explain(&mut result);
             if let Err(failure) = self.recorder.result(&self.plan, host, &op, &result).await {
                 result.failure = Some(failure);
@@ -181,8 +186,9 @@ impl Unit {
         let alone = self.options.stream || moves_files;
         let mut r#use = if alone { Use::Exclusive } else { Use::Shared };
         loop {
+            let claim = self.claim(endpoint, r#use);
             let claimed = tokio::select! {
-                claimed = slot.lend(CONNECT_SOON, self.sessions.claim(endpoint, r#use)) => claimed,
+                claimed = slot.lend(CONNECT_SOON, claim) => claimed,
                 () = self.cancel.cancelled() => {
                     result.status = Status::Cancelled;
                     return (result, Sent::No);
@@ -212,6 +218,15 @@ impl Unit {
                 session.connection().abort();
             }
         }
+    }
+
+    /// A session for what the rules allowed.
+    pub(super) async fn claim(
+        &self,
+        endpoint: &Endpoint,
+        r#use: Use,
+    ) -> Result<Session, ConnectError> {
+        self.sessions.claim_for(endpoint, r#use, Some(&self.host().decision.rule)).await
     }
 
     /// Writes into `result` what connection there is.

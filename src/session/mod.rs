@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::breaker::Breaker;
+pub use self::breaker::Circuits;
 use self::carriers::Carriers;
 use self::making::Making;
 use self::places::Places;
@@ -50,6 +51,8 @@ pub struct Bounds {
     /// From name resolution to the end of authentication, for each server on
     /// the way.
     pub connect_timeout: Duration,
+    /// When a host that cannot be reached is left alone.
+    pub circuits: Circuits,
 }
 
 impl Default for Bounds {
@@ -60,6 +63,7 @@ impl Default for Bounds {
             idle_max: 10,
             sockets_max: usize::MAX,
             connect_timeout: Duration::from_secs(15),
+            circuits: Circuits::default(),
         }
     }
 }
@@ -80,11 +84,14 @@ pub struct SessionManager {
     bounds: Bounds,
     pool: Arc<Pool>,
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
-    making: Mutex<HashMap<Endpoint, Arc<Making>>>,
+    making: Mutex<HashMap<Purpose, Arc<Making>>>,
     carriers: Carriers,
     breaker: Breaker,
     places: Arc<Places>,
 }
+
+/// An endpoint, and what for where that is told apart.
+type Purpose = (Endpoint, Option<Arc<str>>);
 
 #[derive(Default)]
 struct Pool(Mutex<HashMap<Endpoint, Vec<Pooled>>>);
@@ -116,7 +123,7 @@ impl SessionManager {
             gates: Mutex::default(),
             making: Mutex::default(),
             carriers: Carriers::default(),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(bounds.circuits),
             places: Arc::new(Places::new(bounds.sockets_max)),
         }
     }
@@ -131,19 +138,41 @@ impl SessionManager {
     /// # Cancel safety
     /// Nothing is left behind when the future is dropped.
     pub async fn claim(&self, endpoint: &Endpoint, r#use: Use) -> Result<Session, ConnectError> {
+        self.claim_for(endpoint, r#use, None).await
+    }
+
+    /// The same for a purpose, whatever that is, in case that failures to connect
+    /// are [counted for each](Circuits::by_purpose).
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind when the future is dropped.
+    pub async fn claim_for(
+        &self,
+        endpoint: &Endpoint,
+        r#use: Use,
+        purpose: Option<&str>,
+    ) -> Result<Session, ConnectError> {
+        let purpose = purpose.filter(|_| self.bounds.circuits.by_purpose);
         if let Some(session) = self.reuse(endpoint, r#use) {
             return Ok(session);
         }
         if r#use == Use::Exclusive {
-            return self.fresh(endpoint, r#use).await;
+            return self.fresh(endpoint, r#use, purpose).await;
         }
-        let making = Arc::clone(lock(&self.making).entry(endpoint.clone()).or_default());
-        making.share(|| self.reuse(endpoint, r#use), self.fresh(endpoint, r#use)).await
+        let key = (endpoint.clone(), purpose.map(Arc::from));
+        let making = Arc::clone(lock(&self.making).entry(key).or_default());
+        let make = self.fresh(endpoint, r#use, purpose);
+        making.share(|| self.reuse(endpoint, r#use), make).await
     }
 
     /// A session on a new connection.
-    async fn fresh(&self, endpoint: &Endpoint, r#use: Use) -> Result<Session, ConnectError> {
-        let connection = self.connect(endpoint).await?;
+    async fn fresh(
+        &self,
+        endpoint: &Endpoint,
+        r#use: Use,
+        purpose: Option<&str>,
+    ) -> Result<Session, ConnectError> {
+        let connection = self.connect_boxed(endpoint, purpose).await?;
         self.pool.lock().entry(endpoint.clone()).or_default().push(Pooled {
             connection: Arc::clone(&connection),
             claims: 1,
@@ -159,19 +188,21 @@ impl SessionManager {
     /// # Cancel safety
     /// Nothing is left behind when the future is dropped.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Arc<dyn Connection>, ConnectError> {
-        self.connect_boxed(endpoint).await
+        self.connect_boxed(endpoint, None).await
     }
 
     /// Boxed, because a jump host may be behind another.
     fn connect_boxed<'a>(
         &'a self,
         endpoint: &'a Endpoint,
+        purpose: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<dyn Connection>, ConnectError>> {
         async move {
             let carrier = match &endpoint.route {
                 Route::Direct => None,
                 Route::Via(jump) => {
-                    let claimed = self.carriers.claim(jump, self.connect_boxed(jump)).await;
+                    // A way there is nobody's alone.
+                    let claimed = self.carriers.claim(jump, self.connect_boxed(jump, None)).await;
                     Some(claimed.map_err(|error| error.at_jump_host(jump))?)
                 }
             };
@@ -179,9 +210,11 @@ impl SessionManager {
             // The permit is given back when the server has let us in, because
             // that is what MaxStartups counts.
             let _permit = gate.acquire().await;
-            let Some(carrier) = &carrier else { return self.connect_in_place(endpoint).await };
+            let Some(carrier) = &carrier else {
+                return self.connect_in_place(endpoint, purpose).await;
+            };
             // Not before: who waits for a turn learns what became of the others.
-            let ticket = self.breaker.admit(endpoint)?;
+            let ticket = self.breaker.admit(endpoint, purpose)?;
             let over = |end| self.connector.connect_over(carrier, endpoint, end);
             let result = self.within(endpoint, over).await;
             ticket.end(&result);
@@ -195,11 +228,12 @@ impl SessionManager {
     async fn connect_in_place(
         &self,
         endpoint: &Endpoint,
+        purpose: Option<&str>,
     ) -> Result<Arc<dyn Connection>, ConnectError> {
         let mut tries = 0;
         loop {
             let place = self.places.take(|| self.pool.drop_idle()).await;
-            let ticket = self.breaker.admit(endpoint)?;
+            let ticket = self.breaker.admit(endpoint, purpose)?;
             let result = self.within(endpoint, |end| self.connector.connect(endpoint, end)).await;
             ticket.end(&result);
             match result {

@@ -39,12 +39,16 @@ pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Decision {
         Err(denied) => denied.decision(),
         Ok(role) => {
             let decision = match verdict(rules, request, role) {
-                Ok(allowed) => Decision {
-                    place: Some(allowed.place),
-                    constraints: allowed.constraints,
-                    requires_approval: allowed.requires_approval,
-                    ..Decision::allow(allowed.rule)
-                },
+                Ok(mut allowed) => {
+                    // Whatever is begun counts, files that are moved too.
+                    allowed.constraints.rates.extend(rules.global.rate.clone());
+                    Decision {
+                        place: Some(allowed.place),
+                        constraints: allowed.constraints,
+                        requires_approval: allowed.requires_approval,
+                        ..Decision::allow(allowed.rule)
+                    }
+                }
                 Err(denied) => denied.decision(),
             };
             Decision { role: role.map(|role| role.name.clone()), ..decision }

@@ -194,8 +194,8 @@ fn constraints(rules: &Rules, terms: &Terms) -> Constraints {
     Constraints {
         limits: terms.limits.or(global.limits),
         sandboxes: sandbox.into_iter().cloned().collect(),
-        max_instances: terms.max_instances,
-        rates: global.rate.into_iter().chain(terms.rate).collect(),
+        instances: terms.instances.iter().cloned().collect(),
+        rates: terms.rate.iter().cloned().collect(),
         path: None,
     }
 }

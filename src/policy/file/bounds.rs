@@ -1,9 +1,12 @@
 //! `limits`, `rate_limit`, `sandbox_profiles` and `circuit_breaker`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::constraints::{Limits, Rate, Sandbox, SandboxBase};
+use super::super::constraints::{
+    Instances, Limits, Rate, Sandbox, SandboxBase, Scope, WhenExceeded,
+};
 use super::reader::Reader;
 use crate::yaml::Value;
 
@@ -11,6 +14,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 const BYTES_MAX: u64 = 1 << 60;
 const COUNT_MAX: u32 = 1_000_000;
+/// Each of them is a file of this machine while it runs.
+const INSTANCES_MAX: u32 = 1000;
+
+const WHEN_EXCEEDED: [(&str, WhenExceeded); 2] =
+    [("refuse", WhenExceeded::Refuse), ("wait", WhenExceeded::Wait)];
 
 /// When a host is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +63,12 @@ impl<'d> Reader<'d> {
         limits
     }
 
-    pub(super) fn rate(&mut self, value: Option<Value<'d>>) -> Option<Rate> {
+    /// How often what a `rule` allows may be begun; without one, anything.
+    pub(super) fn rate(
+        &mut self,
+        value: Option<Value<'d>>,
+        rule: Option<&Arc<str>>,
+    ) -> Option<Rate> {
         let value = value?;
         let mut section = self.section(value)?;
         let per_second = section.get("requests_per_second").map(|value| {
@@ -64,6 +77,7 @@ impl<'d> Reader<'d> {
             fits.ok_or_else(|| value.unexpected("a number from 0.001 to 1000000"))
         });
         let burst = section.get("burst").map(|value| value.integer(1..=COUNT_MAX));
+        let when = section.get("when_exceeded").map(|value| value.choice(&WHEN_EXCEEDED));
         self.end(&section);
         let Some(per_second) = per_second else {
             self.problem(value.diagnostic("requests_per_second is missing"));
@@ -71,7 +85,22 @@ impl<'d> Reader<'d> {
         };
         let interval = SECOND.div_f64(self.keep(per_second)?);
         let burst = burst.and_then(|read| self.keep(read)).unwrap_or(1);
-        Some(Rate { interval, burst })
+        let when_exceeded = when.and_then(|read| self.keep(read)).unwrap_or(WhenExceeded::Refuse);
+        Some(Rate { interval, burst, when_exceeded, scope: self.scope(value, rule) })
+    }
+
+    pub(super) fn instances(
+        &mut self,
+        value: Option<Value<'d>>,
+        rule: &Arc<str>,
+    ) -> Option<Instances> {
+        let value = value?;
+        let max = self.keep(value.integer(1..=INSTANCES_MAX))?;
+        Some(Instances { max, scope: self.scope(value, Some(rule)) })
+    }
+
+    fn scope(&self, value: Value<'d>, rule: Option<&Arc<str>>) -> Scope {
+        Scope { file: self.place(value).file().into(), rule: rule.cloned() }
     }
 
     pub(super) fn sandboxes(&mut self, value: Option<Value<'d>>) -> Sandboxes {
@@ -181,9 +210,6 @@ impl<'d> Reader<'d> {
             per_binary: self.switch(per_binary, false),
         };
         self.end(&section);
-        if enabled {
-            self.enforced("circuit_breaker", value);
-        }
         enabled.then_some(breaker)
     }
 }

@@ -3,15 +3,12 @@
 /// Fields that are read and checked, and then refused: a policy is never
 /// ignored. A field leaves this list in the change that enforces it.
 pub(in crate::policy) const NOT_ENFORCED: &[&str] = &[
-    "circuit_breaker",
     "default_limits",
     "default_sandbox",
     "limits",
-    "max_instances",
     "permission admin",
     "permission kill",
     "permission schedule",
-    "rate_limit",
     "require_approval",
     "sandbox",
 ];

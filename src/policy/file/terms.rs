@@ -180,22 +180,16 @@ impl<'d> Reader<'d> {
         let mut get = |key| section.get(key);
         let (limits, rate, sandbox) = (get("limits"), get("rate_limit"), get("sandbox"));
         let instances = get("max_instances");
-        let fields = [
-            ("limits", limits),
-            ("rate_limit", rate),
-            ("sandbox", sandbox),
-            ("max_instances", instances),
-        ];
+        let fields = [("limits", limits), ("sandbox", sandbox)];
         for (field, value) in fields {
             if let Some(value) = value {
                 self.enforced(field, value);
             }
         }
         terms.limits = self.limits(limits);
-        terms.rate = self.rate(rate);
+        terms.rate = self.rate(rate, Some(&terms.id.name));
         terms.sandbox = self.sandbox_named(sandbox, sandboxes);
-        let instances = instances.map(|value| value.integer(1..=POSITION_MAX));
-        terms.max_instances = instances.and_then(|read| self.keep(read));
+        terms.instances = self.instances(instances, &terms.id.name);
         // Everything is recorded, whatever this says.
         let audit = section.get("require_audit");
         self.switch(audit, true);
@@ -294,7 +288,7 @@ impl Terms {
             limits: Default::default(),
             sandbox: None,
             rate: None,
-            max_instances: None,
+            instances: None,
             require_approval: false,
         }
     }

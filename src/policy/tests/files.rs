@@ -176,7 +176,13 @@ fn what_is_wrong_is_told_with_its_place() {
         ("allowed_commands: [ls]", "1:20: allowed_commands: `ls` is a name without a path"),
         ("- find\n", "1:3: `find` reaches further"),
         ("- ls | rm\n", "1:3: a line here is words with blanks between them"),
-        ("circuit_breaker: {enabled: true}", "1:18: circuit_breaker: this version does not"),
+        ("circuit_breaker: {failure_threshold: 0}", "1:37: failure_threshold: "),
+        ("global: {rate_limit: {burst: 2}}", "1:22: rate_limit: requests_per_second is missing"),
+        ("global: {rate_limit: {requests_per_second: 0}}", "1:44: requests_per_second: expected a"),
+        (
+            "binaries: [{path: /x, rate_limit: {requests_per_second: 1, when_exceeded: queue}}]",
+            "1:75: when_exceeded: expected one of",
+        ),
     ] {
         let found = problems(text);
         if !found[0].starts_with(expected) {

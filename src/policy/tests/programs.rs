@@ -251,6 +251,7 @@ fn constraints_of_a_rule_and_of_the_file() {
          sandbox_profiles: {jail: {inherit: restricted, network: false, limits: {max_processes: 9}}}\n\
          binaries:\n\
          - {path: /bin/a, limits: {max_memory: 1Gi, max_output: 10KB}, max_instances: 2,\n   \
+            rate_limit: {requests_per_second: 4, when_exceeded: wait},\n   \
             sandbox: jail, require_approval: true, require_audit: true}\n\
          - {path: /bin/b}\n",
     );
@@ -260,9 +261,16 @@ fn constraints_of_a_rule_and_of_the_file() {
     assert_eq!(bounds.limits.max_memory, Some(1 << 30));
     assert_eq!(bounds.limits.max_cpu_time.unwrap().as_secs(), 30);
     assert_eq!(bounds.limits.max_output, Some(10_000));
-    assert_eq!(bounds.max_instances, Some(2));
-    assert_eq!(bounds.rates[0].interval.as_secs(), 2);
-    assert_eq!(bounds.rates[0].burst, 3);
+    assert_eq!(bounds.instances[0].max, 2);
+    assert_eq!(bounds.instances[0].scope.rule.as_deref(), Some("binaries[0]/a"));
+    let rates: Vec<_> = bounds
+        .rates
+        .iter()
+        .map(|rate| (rate.interval.as_millis(), rate.burst, rate.when_exceeded, &rate.scope))
+        .collect();
+    let of = |rule: Option<&str>| Scope { file: "p.yml".into(), rule: rule.map(Into::into) };
+    let (rule, all) = (of(Some("binaries[0]/a")), of(None));
+    assert_eq!(rates, [(250, 1, WhenExceeded::Wait, &rule), (2000, 3, WhenExceeded::Refuse, &all)]);
     let jail = &bounds.sandboxes[0];
     assert_eq!((jail.name.as_str(), jail.base), ("jail", SandboxBase::Restricted));
     assert_eq!((jail.network, jail.limits.max_processes), (Some(false), Some(9)));

@@ -108,7 +108,7 @@ impl<'a> Line<'a> {
             return Ok(Arc::clone(session.connection()));
         }
         held.session = None;
-        let claim = self.unit.sessions.claim(self.endpoint, held.r#use);
+        let claim = self.unit.claim(self.endpoint, held.r#use);
         let session = self.slot.lend(CONNECT_SOON, claim).await?;
         self.slot.take_back(&self.unit.cancel).await;
         self.unit.connected(&session, result);

@@ -11,6 +11,7 @@ use super::line::Line;
 use crate::outcome::{Failure, HostResult, Status};
 use crate::remote::CommandList;
 use crate::retry::{self, Sent};
+use crate::run::counters::Entry;
 use crate::run::record::{Nth, Op};
 use crate::run::unit::{Done as Acted, Unit};
 use crate::run::verdict;
@@ -23,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How a command's turn ended.
 pub(super) enum End {
     /// There was no channel for it beside the others: it may come later.
-    Crowded(usize, Op),
+    Crowded(usize, Op, Entry),
     /// It is done.
     Done(Done),
 }
@@ -37,15 +38,25 @@ pub(super) struct Done {
 }
 
 impl Unit {
-    /// Runs one command, whose first attempt is on record.
+    /// Runs one command, whose first attempt is on record; `entered` is its right
+    /// to begin, if it has that already.
     pub(super) async fn one(
         &self,
         nth: Nth<'_>,
         list: &CommandList,
         line: &Line<'_>,
         mut op: Op,
+        entered: Option<Entry>,
     ) -> End {
-        let (index, began) = (nth.index, Instant::now());
+        let index = nth.index;
+        let entry = match entered {
+            Some(entry) => entry,
+            None => match self.admit(Some(index), None).await {
+                Ok(entry) => entry,
+                Err(result) => return End::Done(Done { index, op: Some(op), result }),
+            },
+        };
+        let began = Instant::now();
         let _busy = line.begin();
         // A shell that is gone took with it what the commands before had set.
         let idempotent = nth.command.idempotent && !list.shell_session;
@@ -61,12 +72,12 @@ impl Unit {
             let attempt = self.attempt_nth(nth, list, line, number);
             let (mut result, sent) = match AssertUnwindSafe(attempt).catch_unwind().await {
                 Ok(Some(end)) => end,
-                Ok(None) => return End::Crowded(index, op),
+                Ok(None) => return End::Crowded(index, op, entry),
                 Err(_) => {
                     (verdict::fault(self.host().vm.clone(), self.command.clone()), Sent::Unknown)
                 }
             };
-            result.attempts = number;
+            (result.attempts, result.waited) = (number, entry.waited);
             self.halt.explain(&mut result);
             let again = self.may_try_again(&result, sent, idempotent);
             let Some(delay) = delays.next().filter(|_| again) else {
