@@ -209,6 +209,7 @@ impl Builder<Ready> {
             sockets_max: sockets_max(),
             connect_timeout: ssh.connect_timeout,
             circuits: circuits(&parts.policy),
+            ..Bounds::default()
         };
         let connector = Arc::new(SshConnector::new(settings));
         let sessions = Arc::new(SessionManager::new(connector.clone(), bounds));

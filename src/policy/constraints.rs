@@ -105,6 +105,16 @@ pub enum SandboxBase {
     Restricted,
 }
 
+impl WhenExceeded {
+    /// As a policy file has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     /// `2 per second, burst 5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

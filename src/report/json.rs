@@ -5,6 +5,7 @@ mod files;
 mod streamed;
 
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -81,6 +82,8 @@ struct Milliseconds {
     connect: u128,
     auth: u128,
     run: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<u128>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +100,7 @@ impl<'a> Host<'a> {
     pub(super) fn new(result: &'a HostResult) -> Self {
         Self {
             ended: Ended::host(result),
-            ms: Milliseconds::new(result.timing),
+            ms: Milliseconds::new(result.timing, result.waited),
             ssh: result.ssh.as_ref().map(Ssh::new),
             script_id: result.script_id.as_deref(),
             script_sha256: result.script_sha256.as_deref(),
@@ -119,11 +122,12 @@ impl Script {
 }
 
 impl Milliseconds {
-    fn new(timing: Timing) -> Self {
+    fn new(timing: Timing, waited: Duration) -> Self {
         Self {
             connect: timing.connect.as_millis(),
             auth: timing.auth.as_millis(),
             run: timing.run.as_millis(),
+            waited: Some(waited.as_millis()).filter(|&waited| waited > 0),
         }
     }
 }

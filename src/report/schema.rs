@@ -169,6 +169,11 @@ fn host() -> Value {
                 "connect": {"$ref": "#/$defs/count"},
                 "auth": {"$ref": "#/$defs/count"},
                 "run": {"$ref": "#/$defs/count"},
+                "waited": {
+                    "description": "For the rate of the policy's rules, before the first attempt.",
+                    "type": "integer",
+                    "minimum": 1,
+                },
             },
         },
         "ssh": {"anyOf": [{"$ref": "#/$defs/ssh"}, {"type": "null"}]},

@@ -42,6 +42,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 pub struct Bounds {
     /// Commands at once on one connection; sshd's own limit is 10.
     pub channels_max: usize,
+    /// Sessions at once on one host, over however many connections; who wants one
+    /// more waits.
+    pub sessions_max: usize,
     /// Handshakes at once with one server.
     pub handshakes_max: usize,
     /// Connections that are kept although nobody uses them.
@@ -59,6 +62,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             channels_max: 8,
+            sessions_max: 64,
             handshakes_max: 8,
             idle_max: 10,
             sockets_max: usize::MAX,
@@ -84,6 +88,7 @@ pub struct SessionManager {
     bounds: Bounds,
     pool: Arc<Pool>,
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Mutex<HashMap<Endpoint, Arc<Semaphore>>>,
     making: Mutex<HashMap<Purpose, Arc<Making>>>,
     carriers: Carriers,
     breaker: Breaker,
@@ -111,6 +116,8 @@ pub struct Session {
     places: Arc<Places>,
     idle_max: usize,
     fresh: bool,
+    /// Its place among those on the host.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl SessionManager {
@@ -121,6 +128,7 @@ impl SessionManager {
             bounds,
             pool: Arc::default(),
             gates: Mutex::default(),
+            hosts: Mutex::default(),
             making: Mutex::default(),
             carriers: Carriers::default(),
             breaker: Breaker::new(bounds.circuits),
@@ -152,7 +160,23 @@ impl SessionManager {
         r#use: Use,
         purpose: Option<&str>,
     ) -> Result<Session, ConnectError> {
+        let host = {
+            let places = || Arc::new(Semaphore::new(self.bounds.sessions_max.max(1)));
+            Arc::clone(lock(&self.hosts).entry(endpoint.clone()).or_insert_with(places))
+        };
+        let turn = host.acquire_owned().await.ok();
         let purpose = purpose.filter(|_| self.bounds.circuits.by_purpose);
+        let mut session = self.share(endpoint, r#use, purpose).await?;
+        session._turn = turn;
+        Ok(session)
+    }
+
+    async fn share(
+        &self,
+        endpoint: &Endpoint,
+        r#use: Use,
+        purpose: Option<&str>,
+    ) -> Result<Session, ConnectError> {
         if let Some(session) = self.reuse(endpoint, r#use) {
             return Ok(session);
         }
@@ -335,6 +359,7 @@ impl SessionManager {
             places: Arc::clone(&self.places),
             idle_max: self.bounds.idle_max,
             fresh,
+            _turn: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::ids::VmId;
 use crate::nodeset::NodeSet;
 use crate::orchestrator::{endpoint, policy_or_none};
 use crate::plan::{Asker, Plan, Target};
-use crate::policy::{Decision, Policy, Token, TokenKind};
+use crate::policy::{Decision, Policy, Scope, Token, TokenKind};
 use crate::remote::{Action, Script};
 use crate::report::exit::Exit;
 use crate::{RequestError, report};
@@ -187,6 +187,12 @@ fn tell(
     for note in &decision.notes {
         line("note", note.clone())?;
     }
+    for rate in &decision.constraints.rates {
+        line("rate", format!("{rate}; {}", counted(&rate.scope)))?;
+    }
+    for instances in &decision.constraints.instances {
+        line("at most", format!("{} at once; {}", instances.max, counted(&instances.scope)))?;
+    }
     if decision.requires_approval {
         line("approval", "somebody else has to approve exactly this first".into())?;
     }
@@ -194,6 +200,14 @@ fn tell(
         line("policy", format!("sha256 {sha256}"))?;
     }
     Ok(())
+}
+
+/// Of what a rule counts how much.
+fn counted(scope: &Scope) -> String {
+    match &scope.rule {
+        Some(rule) => format!("{rule} on each host"),
+        None => "all that the operator begins".to_owned(),
+    }
 }
 
 fn describe(token: &Token) -> String {
@@ -221,6 +235,13 @@ fn document(plan: &Plan, user: &str, groups: &[Group]) -> Value {
                 "kind": kind(token.kind), "index": token.index, "text": token.text,
             })),
             "notes": decision.notes,
+            "rates": decision.constraints.rates.iter().map(|rate| json!({
+                "rule": rate.scope.rule.as_deref(), "interval": rate.interval.as_secs_f64(),
+                "burst": rate.burst, "when_exceeded": rate.when_exceeded.as_str(),
+            })).collect::<Vec<_>>(),
+            "instances": decision.constraints.instances.iter().map(|instances| json!({
+                "rule": instances.scope.rule.as_deref(), "max": instances.max,
+            })).collect::<Vec<_>>(),
             "requires_approval": decision.requires_approval,
             "policy_sha256": decision.policy_sha256,
         })

@@ -176,7 +176,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("allowed_commands: [ls]", "1:20: allowed_commands: `ls` is a name without a path"),
         ("- find\n", "1:3: `find` reaches further"),
         ("- ls | rm\n", "1:3: a line here is words with blanks between them"),
-        ("circuit_breaker: {failure_threshold: 0}", "1:37: failure_threshold: "),
+        ("circuit_breaker: {failure_threshold: 0}", "1:38: failure_threshold: "),
         ("global: {rate_limit: {burst: 2}}", "1:22: rate_limit: requests_per_second is missing"),
         ("global: {rate_limit: {requests_per_second: 0}}", "1:44: requests_per_second: expected a"),
         (

@@ -126,6 +126,7 @@ impl Counters {
             if late || rates[of].when_exceeded == WhenExceeded::Refuse {
                 return Err(refused());
             }
+            tracing::debug!(%vm, ?wait, "waiting for the rate of {}", name(&rates[of].scope));
             if turn.as_ref().is_some_and(|(own, _)| *own == of) {
                 sleep(wait).await;
                 continue;

@@ -2,6 +2,7 @@
 //! that run what it decides on, and what comes of them on a real server.
 
 mod bypass;
+mod counters;
 mod explain;
 #[allow(dead_code, reason = "not all that policy asks of it is asked here")]
 #[path = "../../../src/policy/shell/mod.rs"]

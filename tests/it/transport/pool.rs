@@ -71,6 +71,18 @@ async fn claims_at_once_share_connections_up_to_the_bound() {
 }
 
 #[tokio::test]
+async fn who_wants_more_of_one_host_waits() {
+    let pool = Pooled::start(Bounds { sessions_max: 2, ..Bounds::default() });
+    let (one, two) = (pool.claim(Use::Shared).await, pool.claim(Use::Exclusive).await);
+    let mut three = Box::pin(pool.claim(Use::Shared));
+    assert!(timeout(Duration::from_millis(50), &mut three).await.is_err());
+    drop(one);
+    let three = timeout(PATIENCE, three).await.unwrap();
+    assert!(!three.is_fresh());
+    drop((two, three));
+}
+
+#[tokio::test]
 async fn exclusive_use_does_not_share() {
     let pool = Pooled::start(Bounds::default());
     let exclusive = pool.claim(Use::Exclusive).await;
