@@ -174,7 +174,8 @@ fn so_many_at_once_and_a_dead_process_is_none() {
         running
     };
     let script = waits(&flag);
-    let start = || begun(Running::start(lab.command(["--timeout", "0", "vm01", script.as_str()])));
+    let args = ["--timeout", "0", "--on-disconnect", "kill", "vm01", script.as_str()];
+    let start = || begun(Running::start(lab.command(args)));
     let refused = || {
         let said = lab.exec(["--exit-code", "table", "vm01", "echo $HOME"]);
         said.ends(7).says(&["the rule binaries[0]/sh: 1 at the same time on one host"]);
@@ -196,7 +197,6 @@ fn so_many_at_once_and_a_dead_process_is_none() {
         .map(|record| &record["result"]["error_class"])
         .collect();
     assert_eq!(codes, ["max_instances"; 2]);
-    sshd.kill_sessions();
     block_until("nothing is left", || processes_with_env(sshd.mark()).is_empty());
 }
 
