@@ -339,3 +339,28 @@ fn sockets_max() -> usize {
     let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     (files / 2).saturating_sub(8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_breakers_the_narrower_holds() {
+        let policy = |text: &str| Policy::from_yaml_str(text, "p.yml").unwrap();
+        assert_eq!(circuits(&Policy::allow_all()), Circuits::default());
+        assert_eq!(circuits(&policy("binaries: []")), Circuits::default());
+        let one = policy("circuit_breaker: {failure_threshold: 9, timeout: 9s, per_binary: true}");
+        let other = policy("circuit_breaker: {success_threshold: 1, timeout: 7s}");
+        let of = |failures, successes, seconds, by_purpose| Circuits {
+            failures,
+            successes,
+            rest: std::time::Duration::from_secs(seconds),
+            by_purpose,
+        };
+        assert_eq!(circuits(&one), of(9, 2, 9, true));
+        assert_eq!(circuits(&other), of(5, 1, 7, false));
+        assert_eq!(circuits(&Policy::all_of([one, other])), of(5, 2, 9, false));
+        let off = policy("circuit_breaker: {enabled: false, failure_threshold: 1}");
+        assert_eq!(circuits(&off), Circuits::default());
+    }
+}
