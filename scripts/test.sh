@@ -13,6 +13,7 @@ readonly NEEDS=(
     dash:dash zsh:zsh ksh:ksh tcsh:tcsh fish:fish busybox:busybox mksh:mksh
     localedef:libc-bin locale-gen:locales
     python3:python3 sudo:sudo shellcheck:shellcheck pgrep:procps ss:iproute2 strace:strace
+    bwrap:bubblewrap git:git
 )
 
 results=()

@@ -101,6 +101,14 @@ impl Target {
     }
 }
 
+impl PlannedHost {
+    /// Within which bounds the action may run, or which of several commands.
+    pub fn constraints(&self, index: Option<usize>) -> &Constraints {
+        let own = index.and_then(|index| self.each.get(index));
+        own.map_or(&self.decision.constraints, |own| own)
+    }
+}
+
 impl Plan {
     /// Decides an action for each target.
     pub fn decide(action: Action, targets: Vec<Target>, asker: Asker, policy: &Policy) -> Self {

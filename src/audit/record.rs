@@ -371,6 +371,9 @@ pub struct DecisionFacts {
     /// The digest of the policy in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_sha256: Option<String>,
+    /// The limits and the sandbox within which it was allowed, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// What became of the action.

@@ -285,7 +285,9 @@ fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
             };
             let reason = host.decision.reason.as_deref().map(|reason| format!(": {reason}"));
             let (rule, reason) = (&host.decision.rule, reason.unwrap_or_default());
-            writeln!(out, "{}  {way}  {verdict} by {rule}{reason}", host.vm)?;
+            let within = Some(host.decision.constraints.within()).filter(|text| !text.is_empty());
+            let within = within.map(|text| format!(" within {text}")).unwrap_or_default();
+            writeln!(out, "{}  {way}  {verdict} by {rule}{reason}{within}", host.vm)?;
         }
         Ok(())
     })?;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::bounds::Bounds;
 use super::drain::{Backlog, Drain};
 use super::header::{HeaderScanner, Message};
 use super::refusal::{not_seen_to_start, not_started, unsent};
@@ -46,18 +47,19 @@ pub async fn run(
     reconnect: &dyn Reconnect,
     cancel: &CancellationToken,
 ) -> Report {
-    let output = Output { sink, ..Output::default() };
-    run_into(connection, command, mark, limits, output, reconnect, cancel).await
+    let (held, output) = ((command, &Bounds::default()), Output { sink, ..Output::default() });
+    run_into(connection, held, mark, limits, output, reconnect, cancel).await
 }
 
-/// As [`run`], with a place for the output. A disk that is slower than the host
-/// slows the host down, until the command's time is over.
+/// As [`run`], with what the command is held to, and a place for the output. A
+/// disk that is slower than the host slows the host down, until the command's
+/// time is over.
 ///
 /// # Cancel safety
 /// As [`run`].
 pub async fn run_into(
     connection: &dyn Connection,
-    command: &Command,
+    (command, bounds): (&Command, &Bounds),
     mark: &Mark,
     limits: Limits,
     output: Output<'_>,
@@ -65,7 +67,7 @@ pub async fn run_into(
     cancel: &CancellationToken,
 ) -> Report {
     let source = Source::open(&command.stdin).await;
-    let fed = Fed { command, source };
+    let fed = Fed { command, source, bounds };
     run_fed(connection, fed, mark, limits, output, reconnect, cancel).await
 }
 
@@ -74,12 +76,31 @@ pub(super) struct Fed<'a> {
     pub(super) command: &'a Command,
     /// The error is why it cannot be read.
     pub(super) source: Result<Source, String>,
+    /// What it is held to.
+    pub(super) bounds: &'a Bounds,
 }
 
 /// As [`run_into`].
 pub(super) async fn run_fed(
     connection: &dyn Connection,
-    Fed { command, source }: Fed<'_>,
+    fed: Fed<'_>,
+    mark: &Mark,
+    limits: Limits,
+    output: Output<'_>,
+    reconnect: &dyn Reconnect,
+    cancel: &CancellationToken,
+) -> Report {
+    let bounds = fed.bounds;
+    let (timeout, narrowed) = bounds.time(limits.timeout);
+    let limits = Limits { timeout, ..limits };
+    let mut report = attempt(connection, fed, mark, limits, output, reconnect, cancel).await;
+    report.ending = bounds.judge(report.ending, narrowed);
+    report
+}
+
+async fn attempt(
+    connection: &dyn Connection,
+    Fed { command, source, bounds }: Fed<'_>,
     mark: &Mark,
     limits: Limits,
     output: Output<'_>,
@@ -105,7 +126,11 @@ pub(super) async fn run_fed(
             return report;
         }
     };
-    let wrapped = wrap(command, mark);
+    let wrapped = wrap(command, mark, bounds);
+    if let Some(ending) = bounds.obstacle(wrapped.interpreted) {
+        report.ending = ending;
+        return report;
+    }
     let request = ExecRequest { command: wrapped.line, pty: None };
     let deadline = limits.timeout.map(|timeout| started + timeout);
 
@@ -159,6 +184,7 @@ pub(super) async fn run_fed(
         refused: None,
         exit: None,
         eof: false,
+        output_left: bounds.output(),
     };
     let begin_by = limits.start.map(|start| started + start);
     let stop = attempt.until_end(deadline, begin_by, limits.drain_grace, cancel, &mut feeder).await;
@@ -167,10 +193,10 @@ pub(super) async fn run_fed(
             attempt.close().await;
             not_seen_to_start("silence", command, "")
         }
-        Stop::Closed => attempt.ending(connection, command).await,
+        Stop::Closed => attempt.ending(connection, command, bounds).await,
         Stop::Drained(why) => {
             report.output_incomplete = Some(why);
-            attempt.ending(connection, command).await
+            attempt.ending(connection, command, bounds).await
         }
         Stop::WrongPassword => {
             // Nothing runs yet, and sudo gives up when its stdin ends.
@@ -182,7 +208,7 @@ pub(super) async fn run_fed(
                 certain: true,
             }
         }
-        Stop::Deadline | Stop::Cancelled | Stop::Stdin(_) => {
+        Stop::Deadline | Stop::Cancelled | Stop::Output | Stop::Stdin(_) => {
             let stopper = Stopper { connection, mark, limits, reconnect, command };
             let stopped = attempt.stop(&stopper).await;
             if matches!(stop, Stop::Deadline) && attempt.had_ended(&stopped.kill) {
@@ -193,7 +219,7 @@ pub(super) async fn run_fed(
                 if !told {
                     report.output_incomplete = Some(UNSEEN);
                 }
-                attempt.ending(connection, command).await
+                attempt.ending(connection, command, bounds).await
             } else {
                 let told = timeout(LAST_WORDS, attempt.catch_up(stopped.backlog)).await;
                 if told != Ok(true) {
@@ -202,6 +228,7 @@ pub(super) async fn run_fed(
                 report.kill = Some(stopped.kill);
                 match stop {
                     Stop::Cancelled => Ending::Cancelled,
+                    Stop::Output => bounds.exceeded("max_output", None),
                     Stop::Stdin(message) => Ending::StdinFailed { message },
                     _ => Ending::TimedOut,
                 }
@@ -241,6 +268,8 @@ enum Stop {
     Deadline,
     /// The command ended, and its output did not for too long.
     Drained(&'static str),
+    /// It wrote more than policy allows.
+    Output,
     /// Nothing said in time that it started.
     Silent,
     /// What it shall read cannot be read.
@@ -282,6 +311,8 @@ struct Attempt<'a> {
     refused: Option<Message>,
     exit: Option<ExitStatus>,
     eof: bool,
+    /// How many more bytes it may write; `None` is as many as it likes.
+    output_left: Option<u64>,
 }
 
 impl Attempt<'_> {
@@ -316,6 +347,7 @@ impl Attempt<'_> {
             };
             let Some(event) = event else { return Stop::Closed };
             let output = self.absorb(event);
+            let too_much = output.as_ref().is_some_and(|(_, bytes)| self.is_too_much(bytes));
             if over && drain.is_over(asked, output.as_ref().map_or(0, |(_, bytes)| bytes.len())) {
                 return Stop::Drained(HELD);
             }
@@ -335,6 +367,9 @@ impl Attempt<'_> {
                     () = at(deadline), if !over => return Stop::Deadline,
                 }
             }
+            if too_much {
+                return Stop::Output;
+            }
             // So may the disk.
             if self.is_full() {
                 tokio::select! {
@@ -345,6 +380,13 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    /// Whether it may not write so much more.
+    fn is_too_much(&mut self, bytes: &[u8]) -> bool {
+        let Some(left) = self.output_left else { return false };
+        self.output_left = left.checked_sub(bytes.len() as u64);
+        self.output_left.is_none()
     }
 
     fn is_full(&mut self) -> bool {
@@ -436,8 +478,16 @@ impl Attempt<'_> {
     }
 
     /// How an attempt ended whose channel is closed or drained.
-    async fn ending(&mut self, connection: &dyn Connection, command: &Command) -> Ending {
+    async fn ending(
+        &mut self,
+        connection: &dyn Connection,
+        command: &Command,
+        bounds: &Bounds,
+    ) -> Ending {
         if let Some(Message::Error(what)) = &self.refused {
+            if let Some(ending) = bounds.refused(what) {
+                return ending;
+            }
             return not_started(what, command, &self.excuse());
         }
         match (self.root, self.exit.take()) {

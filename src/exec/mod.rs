@@ -2,6 +2,8 @@
 //! ended with its whole process tree when its time is over.
 
 mod attempt;
+mod bounds;
+mod confine;
 mod drain;
 mod header;
 mod kill;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub use attempt::{run, run_into};
+pub use bounds::Bounds;
 pub use mark::Mark;
 pub use session::{ShellSession, Taken};
 pub use shell::{Answer, Shell, ShellError};
@@ -89,6 +92,24 @@ pub trait Reconnect: Send + Sync {
 pub enum Ending {
     /// The command ended by itself.
     Exited(ExitStatus),
+    /// It went beyond what policy allows it to use up, and was ended by the kernel
+    /// or by us.
+    Exceeded {
+        /// Which limit, and whose.
+        message: String,
+        /// How it ended, where it was not ended by us.
+        exit: Option<ExitStatus>,
+    },
+    /// It was not started: the host cannot hold it to what policy asks for.
+    NotConfined {
+        /// A stable code: `limit_unavailable`, `sandbox_unavailable` or
+        /// `environment_unsafe`.
+        code: &'static str,
+        /// What the host lacks, and who asks for it.
+        message: String,
+        /// The next step.
+        hint: String,
+    },
     /// It did not run: it never could, or our `/bin/sh`, sudo or the login
     /// shell did not get as far as the command.
     NotStarted {

@@ -17,10 +17,10 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::split::{Splitter, Turn};
+use self::split::{Splitter, Told, Turn};
 use super::attempt::{Fed, run_fed};
 use super::stdin::Source;
-use super::{Ending, Limits, Mark, Output, Reconnect, Report, Sink};
+use super::{Bounds, Ending, Limits, Mark, Output, Reconnect, Report, Sink};
 use crate::hex::random;
 use crate::quote;
 use crate::remote::{Captured, Command, ExitStatus, Keep, Program, Stdin};
@@ -54,11 +54,11 @@ pub struct Taken {
 }
 
 impl<'a> ShellSession<'a> {
-    /// A shell with the directory, environment and user of `like`. Nothing is
-    /// sent before the first command is.
+    /// A shell with the directory, environment and user of `like`, held to these
+    /// bounds. Nothing is sent before the first command is.
     pub fn new(
         connection: Arc<dyn Connection>,
-        like: &Command,
+        (like, bounds): (&Command, &Bounds),
         mark: Mark,
         limits: Limits,
         reconnect: impl Reconnect + 'a,
@@ -78,8 +78,9 @@ impl<'a> ShellSession<'a> {
         let (mut sink, cancelled) = (splitter.clone(), cancel.clone());
         // Each command has its own time, and keeps its own output.
         let limits = Limits { timeout: None, output_max: 0, ..limits };
+        let bounds = bounds.of_shell();
         let running = async move {
-            let fed = Fed { command: &shell, source: Ok(Source::Fed(fed)) };
+            let fed = Fed { command: &shell, source: Ok(Source::Fed(fed)), bounds: &bounds };
             let output = Output { sink: Some(&mut sink), ..Output::default() };
             run_fed(&*connection, fed, &mark, limits, output, &reconnect, &cancelled).await
         };
@@ -92,13 +93,18 @@ impl<'a> ShellSession<'a> {
     }
 
     /// Runs a command in the shell and reports how it ended. A command that ends
-    /// the shell has the shell's exit status; one whose time is over is killed
-    /// with the shell.
+    /// the shell has the shell's exit status; one whose time is over, or that
+    /// writes more than it may, is killed with the shell.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the command to the shell; the session is of no
     /// further use then.
-    pub async fn run(&mut self, command: &Command, limits: Limits, taken: Taken) -> Report {
+    pub async fn run(
+        &mut self,
+        (command, bounds): (&Command, &Bounds),
+        limits: Limits,
+        taken: Taken,
+    ) -> Report {
         let started = Instant::now();
         let Some(shell) = &mut self.shell else {
             return Report::unsent("the shell session has ended".into());
@@ -107,30 +113,39 @@ impl<'a> ShellSession<'a> {
             Ok(secret) => secret,
             Err(error) => return Report::unsent(error.to_string()),
         };
-        let (turn, done) = Turn::new(secret.mark(), limits.output_max, taken);
+        let (timeout, narrowed) = bounds.time(limits.timeout);
+        let (turn, done) = Turn::new(secret.mark(), limits.output_max, bounds.output(), taken);
         self.splitter.begin(turn).await;
         let _ = self.lines.send(text(command, &secret).into()).await;
-        let deadline = limits.timeout.map(|timeout| started + timeout);
+        let deadline = timeout.map(|timeout| started + timeout);
         let ended = |ending| Report { ending, ..Report::unsent(String::new()) };
-        let (report, over) = tokio::select! {
+        let stop = tokio::select! {
             biased;
-            // Its mark came.
-            Ok(code) = done => (ended(Ending::Exited(ExitStatus::Code(code))), false),
-            report = &mut *shell => (report, true),
-            () = at(deadline) => {
+            Ok(told) = done => match told {
+                Told::Ended(code) => Stop::Ended(code),
+                Told::TooMuch => Stop::Killed(bounds.exceeded("max_output", None)),
+            },
+            report = &mut *shell => Stop::Over(report),
+            () = at(deadline) => Stop::Killed(Ending::TimedOut),
+        };
+        let (mut report, over) = match stop {
+            Stop::Ended(code) => (ended(Ending::Exited(ExitStatus::Code(code))), false),
+            Stop::Over(report) => (report, true),
+            Stop::Killed(ending) => {
                 self.cancel.cancel();
                 let mut report = shell.await;
                 if report.ending == Ending::Cancelled {
-                    report.ending = Ending::TimedOut;
+                    report.ending = ending;
                 }
                 (report, true)
             }
         };
+        report.ending = bounds.judge(report.ending, narrowed);
         if over {
             self.shell = None;
         }
         let (stdout, stderr) = self.splitter.end().await;
-        Report { stdout, stderr, run_time: started.elapsed(), timeout: limits.timeout, ..report }
+        Report { stdout, stderr, run_time: started.elapsed(), timeout, ..report }
     }
 
     /// Lets the shell end, and ends it with all that it started when it does not
@@ -146,6 +161,16 @@ impl<'a> ShellSession<'a> {
             }
         }
     }
+}
+
+/// What ends a command's turn.
+enum Stop {
+    /// Its mark came.
+    Ended(u32),
+    /// It is killed, for this.
+    Killed(Ending),
+    /// The shell ended with it.
+    Over(Report),
 }
 
 /// What both streams of one command kept.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Fed, run_fed};
 use super::stdin::Source;
-use super::{Ending, Limits, Mark, Output, Reconnect};
+use super::{Bounds, Ending, Limits, Mark, Output, Reconnect};
 use crate::ids::{RunId, VmId};
 use crate::outcome::Phase;
 use crate::remote::{Captured, Command, ExitStatus, RunAs, Stdin};
@@ -163,7 +163,9 @@ impl Shell<'_> {
             Some(fed) => Ok(Source::Fed(fed)),
             None => Source::open(&command.stdin).await,
         };
-        let (fed, output) = (Fed { command: &command, source }, Output::default());
+        // Our own text is nobody's request.
+        let bounds = &Bounds::default();
+        let (fed, output) = (Fed { command: &command, source, bounds }, Output::default());
         let (connection, cancel) = (self.connection, self.cancel);
         let report = run_fed(connection, fed, &mark, limits, output, &Never, cancel).await;
         match report.ending {
@@ -171,6 +173,9 @@ impl Shell<'_> {
                 Ok(Answer { exit, stdout: report.stdout, stderr: report.stderr })
             }
             Ending::NotStarted { phase, message, hint, .. } => unavailable(phase, message, hint),
+            Ending::Exceeded { message, .. } | Ending::NotConfined { message, .. } => {
+                unavailable(Phase::Policy, message, None)
+            }
             Ending::NotSent { message, .. } => unavailable(Phase::Channel, message, None),
             Ending::StdinFailed { message } => unavailable(Phase::Shell, message, None),
             Ending::Lost { reason, .. } => Err(ShellError::Lost { reason }),

@@ -17,6 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use super::bounds::Bounds;
+use super::confine;
 use super::mark::Mark;
 use crate::quote;
 use crate::remote::{Command, OnDisconnect, Program, RunAs, SudoPassword};
@@ -40,19 +42,21 @@ pub(super) struct Wrapped {
     /// Whether `/bin/sh` says when it is ready to read stdin, because sudo
     /// reads its password there first.
     pub(super) says_ready: bool,
+    /// Whether our own `/bin/sh` interprets the command.
+    pub(super) interpreted: bool,
 }
 
-/// Wraps a command.
-pub(super) fn wrap(command: &Command, mark: &Mark) -> Wrapped {
+/// Wraps a command, which is held to these bounds.
+pub(super) fn wrap(command: &Command, mark: &Mark, bounds: &Bounds) -> Wrapped {
     let argv = argv(command);
     let inline = Inline::of(command, &argv);
     let says_ready =
         matches!(&command.run_as, Some(RunAs { password: SudoPassword::Given(_), .. }));
-    let preamble = preamble(command, mark, &argv, &inline);
-    let script = script(command, &argv, &inline, !preamble.is_empty(), says_ready);
+    let preamble = preamble(command, mark, &argv, &inline, bounds);
+    let script = script(command, &argv, bounds, &inline, !preamble.is_empty(), says_ready);
     let mut words: Vec<Vec<u8>> = Vec::new();
     words.extend(sudo(command, mark));
-    words.extend(shell(command, &script));
+    words.extend(shell(command, &script, bounds));
     words.push(mark.to_string().into());
     words.extend(inline.arguments(command, &argv));
     let mut line = b"exec".to_vec();
@@ -61,7 +65,7 @@ pub(super) fn wrap(command: &Command, mark: &Mark) -> Wrapped {
         // Every word here was checked to fit, or is made of our own text.
         line.extend(quote::login_word(&word).unwrap_or_default().bytes());
     }
-    Wrapped { line, preamble, says_ready }
+    Wrapped { line, preamble, says_ready, interpreted: inline.eval }
 }
 
 /// What is finally executed: an argument list, in which a shell string is one
@@ -140,12 +144,14 @@ fn assignment(name: &str, value: &[u8]) -> Vec<u8> {
 fn script(
     command: &Command,
     argv: &[Vec<u8>],
+    bounds: &Bounds,
     inline: &Inline,
     reads_preamble: bool,
     says_ready: bool,
 ) -> String {
     let mut script = String::from("ORCH_RUN=$1; export ORCH_RUN; shift; ");
-    let fails = reads_preamble || command.cwd.is_some() || !command.env.is_empty();
+    let fails =
+        bounds.confine() || reads_preamble || command.cwd.is_some() || !command.env.is_empty();
     if fails {
         script += "orch_fail() { echo \"orch1 $ORCH_RUN E $1\" >&2; exit 125; }; ";
     }
@@ -171,14 +177,28 @@ fn script(
             script += &format!("export \"$1\" || orch_fail {}; shift; ", name.as_str());
         }
     }
+    if bounds.needs_tool() {
+        script += "ORCH_FILE=; ";
+    }
     if reads_preamble {
         script += "eval \"$ORCH_LINE\"; ";
     }
+    if argv.first().is_some_and(|program| !program.iter().any(|byte| b"/=".contains(byte))) {
+        script += NAMES_ARE_FILES;
+    }
+    script += &confine::before(bounds, command.cwd.is_some());
     script += "echo \"orch1 $ORCH_RUN S $$\" >&2; ";
-    script += if inline.eval { "unset -f orch_fail; eval \" $ORCH_TEXT\"" } else { "exec \"$@\"" };
-    debug_assert!(!argv.is_empty());
+    script += match inline.eval {
+        true => "unset -f orch_fail; eval \" $ORCH_TEXT\"",
+        false => confine::execute(bounds),
+    };
     script
 }
+
+/// mksh executes what it has built in, and functions, in place of a program of
+/// that name.
+const NAMES_ARE_FILES: &str = "case ${KSH_VERSION-} in *MIRBSD*|*LEGACY*) \
+set -- /usr/bin/env -- \"$@\";; esac; ";
 
 /// Ends the tree when sshd's process for this connection is gone. It looks
 /// once a second and gives the tree one second between TERM and KILL, so that
@@ -207,6 +227,7 @@ fn preamble(
     mark: &Mark,
     argv: &[Vec<u8>],
     inline: &Inline,
+    bounds: &Bounds,
 ) -> Zeroizing<Vec<u8>> {
     let mut text = Zeroizing::new(Vec::new());
     let word = |bytes: &[u8]| Zeroizing::new(quote::word_on_one_line(bytes, "ORCH_NL"));
@@ -242,6 +263,11 @@ fn preamble(
         }
         text.extend_from_slice(b"; ");
     }
+    if let Some(file) = bounds.visible.as_ref().filter(|_| bounds.needs_tool()) {
+        text.extend_from_slice(b"ORCH_FILE=");
+        text.extend_from_slice(&word(file.as_bytes()));
+        text.extend_from_slice(b"; ");
+    }
     if text.is_empty() {
         return text;
     }
@@ -256,12 +282,15 @@ fn preamble(
 }
 
 /// The interpreter of our script and what makes its environment.
-fn shell(command: &Command, script: &str) -> Vec<Vec<u8>> {
+fn shell(command: &Command, script: &str, bounds: &Bounds) -> Vec<Vec<u8>> {
     let word = |text: &str| text.as_bytes().to_vec();
-    if !command.clean_env {
-        return vec![word("/bin/sh"), word("-c"), word(script), word("sh")];
-    }
     // Our script is `$0` of a first shell, which passes it on.
+    if !command.clean_env {
+        return match bounds.unset.as_slice() {
+            [] => vec![word("/bin/sh"), word("-c"), word(script), word("sh")],
+            names => vec![word("/bin/sh"), word("-c"), word(&confine::scrub(names)), word(script)],
+        };
+    }
     let keep = r#""HOME=$HOME" "USER=$USER" "LOGNAME=$LOGNAME" "SHELL=$SHELL""#;
     let first = format!(r#"exec env -i {keep} {PLAIN_PATH} /bin/sh -c "$0" sh "$@""#);
     vec![word("/bin/sh"), word("-c"), word(&first), word(script)]

@@ -107,12 +107,14 @@ fn understand(report: &Report) -> Result<Edited, EditError> {
             let message = "the link was lost; authorized_keys may have been changed";
             return Err(unclear(Status::Unknown, message.into()));
         }
-        Ending::NotStarted { message, .. } => return Err(failed(message.clone())),
+        Ending::NotConfined { message, .. } | Ending::NotStarted { message, .. } => {
+            return Err(failed(message.clone()));
+        }
         Ending::NotSent { message, .. } => {
             return Err(error(Status::Unreachable, Effect::Absent, message.clone()));
         }
         Ending::StdinFailed { message } => return Err(failed(message.clone())),
-        Ending::TimedOut => {
+        Ending::Exceeded { .. } | Ending::TimedOut => {
             let message = "authorized_keys was not changed in time; it may be later";
             return Err(unclear(Status::Timeout, message.into()));
         }

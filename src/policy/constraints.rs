@@ -1,8 +1,11 @@
 //! What holds for an action that is allowed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::units::{duration, size};
 
 /// The bounds within which an action is allowed. `None` and empty are no bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,9 @@ pub struct Constraints {
     /// The directories in which the host must look for programs, in this order;
     /// the decision rests on it.
     pub path: Option<Vec<String>>,
+    /// Names of variables, with `*` and `?` for several, that the host's own
+    /// environment must not pass on.
+    pub unset_env: Vec<Cow<'static, str>>,
 }
 
 /// What a process may use up.
@@ -95,13 +101,13 @@ pub struct Sandbox {
     pub network: Option<bool>,
 }
 
-/// The confinements that need no definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The confinements that need no definition, the wider first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SandboxBase {
     /// An empty environment and the limits.
     Minimal,
-    /// As `Minimal`, without new privileges and without writing outside its own
-    /// directories.
+    /// As `Minimal`, without new privileges, without other processes in sight,
+    /// and without writing outside a `/tmp` of its own.
     Restricted,
 }
 
@@ -115,6 +121,27 @@ impl WhenExceeded {
     }
 }
 
+impl SandboxBase {
+    /// What is built in, by its name.
+    pub(super) const BUILT_IN: [(&'static str, Self); 2] =
+        [("minimal", Self::Minimal), ("restricted", Self::Restricted)];
+
+    /// What a process may use up in it, unless a profile says otherwise.
+    pub(super) fn limits(self) -> Limits {
+        let (minutes, memory, files, file) = match self {
+            Self::Minimal => (10, 2 << 30, 1024, 1 << 30),
+            Self::Restricted => (5, 1 << 30, 256, 100 << 20),
+        };
+        Limits {
+            max_cpu_time: Some(Duration::from_secs(minutes * 60)),
+            max_memory: Some(memory),
+            max_open_files: Some(files),
+            max_file_size: Some(file),
+            ..Limits::default()
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     /// `2 per second, burst 5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,6 +150,23 @@ impl fmt::Display for Rate {
         match seconds <= 1.0 {
             true => write!(f, "{} per second, burst {burst}", rounded(1.0 / seconds)),
             false => write!(f, "one in {} s, burst {burst}", rounded(seconds)),
+        }
+    }
+}
+
+impl Sandbox {
+    /// Whether the host must have a tool for it.
+    pub fn needs_tool(&self) -> bool {
+        self.base == SandboxBase::Restricted || self.network == Some(false)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let off = [self.network, other.network].contains(&Some(false));
+        Self {
+            name: format!("{} and {}", self.name, other.name),
+            base: self.base.max(other.base),
+            limits: self.limits.and(other.limits),
+            network: if off { Some(false) } else { self.network.or(other.network) },
         }
     }
 }
@@ -140,7 +184,30 @@ impl Constraints {
             }
             (path, other) => path.or(other),
         };
+        add(&mut self.unset_env, other.unset_env);
         self
+    }
+
+    /// What confines it: all of its sandboxes at once.
+    pub fn sandbox(&self) -> Option<Sandbox> {
+        self.sandboxes.iter().cloned().reduce(Sandbox::and)
+    }
+
+    /// What it may use up, its sandboxes included.
+    pub fn all_limits(&self) -> Limits {
+        let inner = self.sandboxes.iter().map(|sandbox| sandbox.limits);
+        inner.fold(self.limits, Limits::and)
+    }
+
+    /// What it may use up and what confines it, in words; empty if nothing does.
+    pub fn within(&self) -> String {
+        let limits = self.all_limits().to_string();
+        let sandbox = self.sandbox().map(|sandbox| match sandbox.network {
+            Some(false) => format!("sandbox {} without network", sandbox.name),
+            _ => format!("sandbox {}", sandbox.name),
+        });
+        let parts = [Some(limits).filter(|limits| !limits.is_empty()), sandbox];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -169,6 +236,30 @@ impl Limits {
             max_file_size: self.max_file_size.or(defaults.max_file_size),
             max_output: self.max_output.or(defaults.max_output),
         }
+    }
+}
+
+impl fmt::Display for Limits {
+    /// Those that are set: `cpu 30s, memory 256Mi`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |count: u32| count.to_string();
+        let parts = [
+            ("cpu", self.max_cpu_time.map(duration::format)),
+            ("time", self.max_wall_time.map(duration::format)),
+            ("memory", self.max_memory.map(size::format)),
+            ("processes", self.max_processes.map(count)),
+            ("open files", self.max_open_files.map(count)),
+            ("file size", self.max_file_size.map(size::format)),
+            ("output", self.max_output.map(size::format)),
+        ];
+        let mut separator = "";
+        for (name, value) in parts {
+            if let Some(value) = value {
+                write!(f, "{separator}{name} {value}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
     }
 }
 

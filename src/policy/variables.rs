@@ -61,6 +61,20 @@ const BY_NAME: [&str; 32] = [
     "VISUAL",
 ];
 
+/// What of these the host's own environment keeps all the same: without them
+/// programs miss what they find in every login.
+const KEPT: [&str; 3] = ["PATH", "SHELL", "SUDO_*"];
+
+/// And what it does not.
+const NOT_KEPT: [&str; 3] = ["SUDO_ASKPASS", "SUDO_EDITOR", "SUDO_PROMPT"];
+
+/// The names that the host's own environment must not pass on, whatever the
+/// file says, because they choose what is executed there.
+pub(super) fn never_passed_on() -> impl Iterator<Item = &'static str> {
+    let by_name = BY_NAME.into_iter().filter(|name| !KEPT.contains(name));
+    NEVER.into_iter().chain(by_name).chain(NOT_KEPT)
+}
+
 /// A name, or several by `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names(String);
@@ -72,6 +86,11 @@ impl Names {
             return Err("a variable's name is made of A-Z a-z 0-9 _, and of * and ? for several");
         }
         Ok(Self(written.to_owned()))
+    }
+
+    /// As it was written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether this is one of those that no policy can allow.

@@ -118,7 +118,7 @@ impl Recorder {
         record.action = Some(action);
         let rule = "builtin/allowed-vms".to_owned();
         let policy_sha256 = self.policy_sha256.clone();
-        record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256 });
+        record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256, within: None });
         record.reason = asker.reason.clone();
         record.metadata = asker.metadata.clone();
         let mut closing = record.clone();
@@ -166,6 +166,7 @@ impl Recorder {
                 .concat()
                 .join("; "),
             policy_sha256: host.decision.policy_sha256.clone(),
+            within: Some(host.decision.constraints.within()).filter(|within| !within.is_empty()),
         });
         record.reason = plan.reason.clone();
         record.metadata = plan.metadata.clone();

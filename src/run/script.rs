@@ -110,7 +110,9 @@ impl Unit {
 
     async fn run_command(&self, script: &Script, path: &OsStr, place: Place<'_>) -> Report {
         let command = script.command(path);
-        self.execute(&**place.connection, &command, place.again, place.number).await
+        let held = (&command, self.bounds(None).seeing(path));
+        let taken = (None, self.sink(None));
+        self.execute_held(&**place.connection, held, place.again, place.number, taken).await
     }
 
     /// What runs our own texts as the user whom the script runs as.

@@ -21,10 +21,11 @@ use super::slots::Slot;
 use super::verdict::{self, Verdict};
 use super::{Options, OutputFiles};
 use crate::event::{Chunk, EventKind, Progress};
-use crate::exec::{self, Limits, Mark, Output, Reconnect, Sink};
+use crate::exec::{self, Bounds, Limits, Mark, Output, Reconnect, Sink};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status, Timing};
 use crate::plan::{Plan, PlannedHost};
+use crate::policy::Constraints;
 use crate::remote::{Action, Command, Keep, OutputDir, Stream, Transfer};
 use crate::retry::{self, Sent};
 use crate::session::{Session, SessionManager, Use};
@@ -277,27 +278,30 @@ impl Unit {
         again: &dyn Reconnect,
         number: u32,
     ) -> exec::Report {
-        let sink = self.sink(None);
-        self.execute_nth(connection, command, again, number, (None, sink)).await
+        let held = (command, self.bounds(None));
+        self.execute_held(connection, held, again, number, (None, self.sink(None))).await
     }
 
-    /// The same, with which of several commands it is and who takes its output.
-    pub(super) async fn execute_nth(
+    /// The same, with what the command is held to, which of several it is and who
+    /// takes its output.
+    pub(super) async fn execute_held(
         &self,
         connection: &dyn Connection,
-        command: &Command,
+        (command, bounds): (&Command, Bounds),
         again: &dyn Reconnect,
         number: u32,
         (index, mut sink): (Option<usize>, Option<Box<dyn Sink>>),
     ) -> exec::Report {
-        let (command, limits) = (self.on_host(command), self.limits(command));
+        let constraints = self.host().constraints(index);
+        let (command, limits) = (self.on_host(command, constraints), self.limits(command));
         let mark = match Mark::new(self.plan.run, &self.host().vm, number) {
             Ok(mark) => mark,
             Err(error) => return exec::Report::unsent(error.to_string()),
         };
         let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn Sink);
         let output = self.output(sink, index);
-        exec::run_into(connection, &command, &mark, limits, output, again, &self.cancel).await
+        let held = (&command, &bounds);
+        exec::run_into(connection, held, &mark, limits, output, again, &self.cancel).await
     }
 
     /// Where output goes; `index` is which of several commands wrote it.
@@ -317,12 +321,18 @@ impl Unit {
         }
     }
 
-    /// A command with the shell that this host wants, and the directories that
+    /// What policy holds the action to, or which of several commands.
+    pub(super) fn bounds(&self, index: Option<usize>) -> Bounds {
+        Bounds::of(&self.host().decision.rule, self.host().constraints(index))
+    }
+
+    /// A command with the shell that this host wants, and the environment that
     /// the decision rests on.
-    pub(super) fn on_host(&self, command: &Command) -> Command {
+    pub(super) fn on_host(&self, command: &Command, constraints: &Constraints) -> Command {
         let mut command = command.clone();
         command.shell = command.shell.or_else(|| self.host().shell.clone());
-        if let Some(path) = &self.host().decision.constraints.path
+        command.clean_env |= !constraints.sandboxes.is_empty();
+        if let Some(path) = &constraints.path
             && let Ok(name) = "PATH".parse()
         {
             command.env.push((name, path.join(":").into()));
@@ -385,7 +395,14 @@ impl Unit {
             watcher: &teller,
             cancel: &self.cancel,
         };
-        transfer::run_among(transfer, context, &self.among).await
+        let wall = self.host().decision.constraints.limits.max_wall_time;
+        let Some(wall) = wall.filter(|wall| transfer.timeout.is_none_or(|given| *wall < given))
+        else {
+            return transfer::run_among(transfer, context, &self.among).await;
+        };
+        let transfer = transfer.clone().timeout(wall);
+        let report = transfer::run_among(&transfer, context, &self.among).await;
+        verdict::exceeded(report, wall, &self.host().decision.rule)
     }
 }
 

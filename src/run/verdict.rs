@@ -1,6 +1,8 @@
 //! What an attempt's end means: its status, what may have changed on the host,
 //! and whether trying again is safe.
 
+use std::time::Duration;
+
 use crate::exec::{Ending, Report};
 use crate::ids::VmId;
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
@@ -8,10 +10,15 @@ use crate::plan::RULE_PREFIX;
 use crate::policy::Decision;
 use crate::remote::ExitStatus;
 use crate::retry::Sent;
+use crate::transfer;
 use crate::transport::{ConnectError, ConnectErrorKind, ConnectPhase};
+use crate::units::duration;
 
 /// The code of a host that let the time for connecting pass.
 const CONNECT_TIMEOUT: &str = "connect_timeout";
+
+/// The code of what used up more than policy allows.
+pub(super) const RESOURCE_EXCEEDED: &str = "resource_exceeded";
 
 /// Whether a host has had all its time for connecting: what it did not do in
 /// it, it is not given as much time for again.
@@ -77,6 +84,29 @@ impl Verdict {
     pub(super) fn of_report(report: &Report) -> (Self, Sent) {
         match &report.ending {
             Ending::Exited(exit) => (Self::exited(exit), Sent::Yes),
+            Ending::Exceeded { message, exit } => {
+                let failure = Failure {
+                    code: RESOURCE_EXCEEDED,
+                    phase: Phase::Exec,
+                    message: message.clone(),
+                    hint: Some("let it do less at a time, or widen the limit in the policy".into()),
+                    retryable: false,
+                };
+                let verdict = Self::failed(Status::Killed, Effect::Present, failure);
+                (Self { exit: exit.clone(), ..verdict }, Sent::Yes)
+            }
+            // Only the host knows what it can hold a command to, so this half of
+            // the decision is made there.
+            Ending::NotConfined { code, message, hint } => {
+                let failure = Failure {
+                    code,
+                    phase: Phase::Policy,
+                    message: message.clone(),
+                    hint: Some(hint.clone()),
+                    retryable: false,
+                };
+                (Self::failed(Status::PolicyDenied, Effect::Absent, failure), Sent::Yes)
+            }
             Ending::NotStarted { phase, message, hint, certain } => {
                 let failure = Failure {
                     code: "not_started",
@@ -177,6 +207,22 @@ impl Verdict {
 pub(crate) fn not_connected(result: &mut HostResult, error: &ConnectError) {
     result.refused_host_key = error.host_key.clone();
     Verdict::of_connect(error).apply(result);
+}
+
+/// A transfer for which policy, and nobody else, had set the time.
+pub(super) fn exceeded(
+    mut report: transfer::Report,
+    wall: Duration,
+    rule: &str,
+) -> transfer::Report {
+    let Some(failure) = report.failure.as_mut().filter(|_| report.status == Status::Timeout) else {
+        return report;
+    };
+    report.status = Status::Killed;
+    failure.code = RESOURCE_EXCEEDED;
+    failure.message = format!("exceeded max_wall_time, {} (rule {rule})", duration::format(wall));
+    failure.retryable = false;
+    report
 }
 
 /// The result of a host whose task ended by a fault of this program: nobody

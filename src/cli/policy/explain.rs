@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use crate::ids::VmId;
 use crate::nodeset::NodeSet;
 use crate::orchestrator::{endpoint, policy_or_none};
 use crate::plan::{Asker, Plan, Target};
-use crate::policy::{Decision, Policy, Scope, Token, TokenKind};
+use crate::policy::{Decision, Limits, Policy, Scope, Token, TokenKind};
 use crate::remote::{Action, Script};
 use crate::report::exit::Exit;
 use crate::{RequestError, report};
@@ -193,6 +194,10 @@ fn tell(
     for instances in &decision.constraints.instances {
         line("at most", format!("{} at once; {}", instances.max, counted(&instances.scope)))?;
     }
+    let within = decision.constraints.within();
+    if decision.allow && !within.is_empty() {
+        line("within", within)?;
+    }
     if decision.requires_approval {
         line("approval", "somebody else has to approve exactly this first".into())?;
     }
@@ -242,6 +247,11 @@ fn document(plan: &Plan, user: &str, groups: &[Group]) -> Value {
             "instances": decision.constraints.instances.iter().map(|instances| json!({
                 "rule": instances.scope.rule.as_deref(), "max": instances.max,
             })).collect::<Vec<_>>(),
+            "limits": limits(&decision.constraints.all_limits()),
+            "sandbox": decision.constraints.sandbox().map(|sandbox| json!({
+                "name": sandbox.name,
+                "network": sandbox.network != Some(false),
+            })),
             "requires_approval": decision.requires_approval,
             "policy_sha256": decision.policy_sha256,
         })
@@ -251,6 +261,20 @@ fn document(plan: &Plan, user: &str, groups: &[Group]) -> Value {
         "operator": user,
         "action": plan.action.display(),
         "decisions": decisions.collect::<Vec<_>>(),
+    })
+}
+
+/// By their names in the policy; times in seconds.
+fn limits(limits: &Limits) -> Value {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    json!({
+        "max_cpu_time": seconds(limits.max_cpu_time),
+        "max_wall_time": seconds(limits.max_wall_time),
+        "max_memory": limits.max_memory,
+        "max_processes": limits.max_processes,
+        "max_open_files": limits.max_open_files,
+        "max_file_size": limits.max_file_size,
+        "max_output": limits.max_output,
     })
 }
 

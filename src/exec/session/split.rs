@@ -39,20 +39,39 @@ pub(super) struct Turn {
     /// Whether each stream's mark has come.
     cut: [bool; 2],
     code: u32,
-    done: Option<oneshot::Sender<u32>>,
+    /// How many more bytes it may write; `None` is as many as it likes.
+    output_left: Option<u64>,
+    done: Option<oneshot::Sender<Told>>,
+}
+
+/// What is known of a command before its shell ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It ended with this exit code.
+    Ended(u32),
+    /// It wrote more than it may.
+    TooMuch,
 }
 
 impl Turn {
-    /// A command whose end `mark` tells; with it, who is told the exit code then.
+    /// A command whose end `mark` tells, and which may write so much; with it, who
+    /// is told of either.
     pub(super) fn new(
         mark: Vec<u8>,
         output_max: usize,
+        output_left: Option<u64>,
         Taken { sink, stdout, stderr }: Taken,
-    ) -> (Self, oneshot::Receiver<u32>) {
+    ) -> (Self, oneshot::Receiver<Told>) {
         let (done, told) = oneshot::channel();
         let kept = [stdout, stderr].map(|keep| Collector::new(output_max, keep));
-        let turn = Self { mark, sink, kept, cut: [false; 2], code: 0, done: Some(done) };
-        (turn, told)
+        let (cut, code, done) = ([false; 2], 0, Some(done));
+        (Self { mark, sink, kept, cut, code, output_left, done }, told)
+    }
+
+    fn tell(&mut self, told: Told) {
+        if let Some(done) = self.done.take() {
+            let _ = done.send(told);
+        }
     }
 }
 
@@ -108,16 +127,20 @@ impl Sink for Splitter {
             }
             turn.kept[side].push(own);
             held[side] = rest.to_vec();
+            if let Some(left) = turn.output_left {
+                turn.output_left = left.checked_sub(own.len() as u64);
+                if turn.output_left.is_none() {
+                    turn.tell(Told::TooMuch);
+                }
+            }
             if let Some(code) = code {
                 turn.cut[side] = true;
                 if stream == Stream::Stdout {
                     turn.code = code;
                 }
             }
-            if turn.cut == [true; 2]
-                && let Some(done) = turn.done.take()
-            {
-                let _ = done.send(turn.code);
+            if turn.cut == [true; 2] {
+                turn.tell(Told::Ended(turn.code));
             }
         }
         .boxed()
@@ -151,7 +174,7 @@ mod tests {
 
     async fn check(out: &str, err: &str, chunk: usize) -> (String, String, Option<u32>) {
         let mut splitter = Splitter::default();
-        let (turn, mut done) = Turn::new(b"orch1 abc ".to_vec(), 100, Taken::default());
+        let (turn, mut done) = Turn::new(b"orch1 abc ".to_vec(), 100, None, Taken::default());
         splitter.begin(turn).await;
         for (stream, text) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
             for bytes in text.as_bytes().chunks(chunk) {
@@ -159,7 +182,11 @@ mod tests {
             }
         }
         let (stdout, stderr) = splitter.end().await;
-        (stdout.to_text(), stderr.to_text(), done.try_recv().ok())
+        let code = done.try_recv().ok().map(|told| match told {
+            Told::Ended(code) => code,
+            Told::TooMuch => u32::MAX,
+        });
+        (stdout.to_text(), stderr.to_text(), code)
     }
 
     #[tokio::test]
@@ -180,12 +207,12 @@ mod tests {
         let push = async |splitter: &mut Splitter, text: &'static str| {
             splitter.push(Stream::Stdout, Bytes::from_static(text.as_bytes())).await;
         };
-        let (turn, _done) = Turn::new(b"orch1 1 ".to_vec(), 100, Taken::default());
+        let (turn, _done) = Turn::new(b"orch1 1 ".to_vec(), 100, None, Taken::default());
         splitter.begin(turn).await;
         push(&mut splitter, "a orch1 1 0\nb").await;
         push(&mut splitter, "c").await;
         assert_eq!(splitter.end().await.0.to_text(), "a ");
-        let (turn, _done) = Turn::new(b"orch1 2 ".to_vec(), 100, Taken::default());
+        let (turn, _done) = Turn::new(b"orch1 2 ".to_vec(), 100, None, Taken::default());
         splitter.begin(turn).await;
         push(&mut splitter, "d").await;
         assert_eq!(splitter.end().await.0.to_text(), "bcd");

@@ -1,12 +1,14 @@
 //! What rules for programs and scripts have in common: arguments, variables,
 //! directory, user.
 
-use super::super::constraints::Constraints;
+use std::borrow::Cow;
+
+use super::super::constraints::{Constraints, Sandbox};
 use super::super::decision::{Token, TokenKind};
 use super::super::request::Request;
 use super::super::rules::{ArgRule, Rules, Terms};
 use super::super::validate::validate_path;
-use super::super::variables::{is_by_name, is_never};
+use super::super::variables::{is_by_name, is_never, never_passed_on};
 use super::verdict::{Allowed, Denied, Verdict};
 use super::{ENVIRONMENT, PATH};
 
@@ -90,6 +92,7 @@ pub(super) fn allow_any(rules: &Rules, terms: &Terms, request: &Request<'_>) -> 
     variables(rules, terms, request)?;
     directory(terms, request)?;
     user(terms, request)?;
+    holds_user(rules, terms, request)?;
     Ok(Allowed {
         rule: terms.id.name.to_string(),
         place: terms.id.place.clone(),
@@ -173,6 +176,23 @@ fn user(terms: &Terms, request: &Request<'_>) -> Result<(), Denied> {
         .map_err(|(reason, hint)| Denied::by_rule(&terms.id, reason, hint).stage(4))
 }
 
+/// A sandbox cannot hold root, who owns what the kernel runs.
+fn holds_user(rules: &Rules, terms: &Terms, request: &Request<'_>) -> Result<(), Denied> {
+    let sandbox = sandbox(rules, terms).filter(|sandbox| sandbox.needs_tool());
+    match (sandbox, request.run_as) {
+        (Some(sandbox), Some("root" | "#0")) => {
+            let reason = format!("the sandbox {} does not hold root", sandbox.name);
+            let hint = "run it as another user, or give the rule `sandbox: minimal`";
+            Err(Denied::by_rule(&terms.id, reason, hint).stage(4))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sandbox<'a>(rules: &'a Rules, terms: &'a Terms) -> Option<&'a Sandbox> {
+    terms.sandbox.as_ref().or(rules.global.sandbox.as_ref())
+}
+
 /// Whether one of `users` is whom sudo is asked for; otherwise why not, and
 /// what to do.
 pub(super) fn may_run_as(users: &[String], request: &Request<'_>) -> Result<(), (String, String)> {
@@ -190,14 +210,21 @@ pub(super) fn may_run_as(users: &[String], request: &Request<'_>) -> Result<(), 
 
 fn constraints(rules: &Rules, terms: &Terms) -> Constraints {
     let global = &rules.global;
-    let sandbox = terms.sandbox.as_ref().or(global.sandbox.as_ref());
     Constraints {
         limits: terms.limits.or(global.limits),
-        sandboxes: sandbox.into_iter().cloned().collect(),
+        sandboxes: sandbox(rules, terms).into_iter().cloned().collect(),
         instances: terms.instances.iter().cloned().collect(),
         rates: terms.rate.iter().cloned().collect(),
         path: None,
+        unset_env: unset(rules, terms),
     }
+}
+
+/// What the host's own environment must not say: what no request may.
+fn unset(rules: &Rules, terms: &Terms) -> Vec<Cow<'static, str>> {
+    let denied = rules.global.denied_env.iter().chain(&terms.denied_env);
+    let denied = denied.map(|names| Cow::Owned(names.as_str().to_owned()));
+    never_passed_on().map(Cow::Borrowed).chain(denied).collect()
 }
 
 /// Whether a path is a directory or below it, by components. Both are clean.

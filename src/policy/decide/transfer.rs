@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::super::constraints::{Constraints, Limits};
 use super::super::decision::{Token, TokenKind};
 use super::super::request::{ActionView, Request};
 use super::super::rules::{Rules, TransferRule};
@@ -81,7 +82,7 @@ fn one(
                 return Ok(Allowed {
                     rule: rule.id.name.to_string(),
                     place: rule.id.place.clone(),
-                    constraints: Default::default(),
+                    constraints: constraints(rules),
                     requires_approval: rule.require_approval,
                 });
             }
@@ -99,6 +100,12 @@ fn one(
         let reason = format!("no rule allows the {verb} of this path");
         Denied::by_default(rules, DEFAULT_DENY, reason, hint).token(token())
     }))
+}
+
+/// Files have a time, too; the other limits are those of processes.
+fn constraints(rules: &Rules) -> Constraints {
+    let max_wall_time = rules.global.limits.max_wall_time;
+    Constraints { limits: Limits { max_wall_time, ..Limits::default() }, ..Constraints::default() }
 }
 
 /// Where uploaded files may come to be: at the path itself; or, if that is

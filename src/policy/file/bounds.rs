@@ -105,11 +105,8 @@ impl<'d> Reader<'d> {
 
     pub(super) fn sandboxes(&mut self, value: Option<Value<'d>>) -> Sandboxes {
         let mut known = BTreeMap::new();
-        for (name, base) in
-            [("minimal", SandboxBase::Minimal), ("restricted", SandboxBase::Restricted)]
-        {
-            let limits = Limits::default();
-            let name = name.to_owned();
+        for (name, base) in SandboxBase::BUILT_IN {
+            let (name, limits) = (name.to_owned(), base.limits());
             known.insert(name.clone(), Sandbox { name, base, limits, network: None });
         }
         let Some(section) = value.and_then(|value| self.section(value)) else {

@@ -3,12 +3,8 @@
 /// Fields that are read and checked, and then refused: a policy is never
 /// ignored. A field leaves this list in the change that enforces it.
 pub(in crate::policy) const NOT_ENFORCED: &[&str] = &[
-    "default_limits",
-    "default_sandbox",
-    "limits",
     "permission admin",
     "permission kill",
     "permission schedule",
     "require_approval",
-    "sandbox",
 ];

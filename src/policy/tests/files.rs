@@ -7,60 +7,7 @@ use super::*;
 use crate::inventory::{Group, Host};
 
 /// The text of the source system, its profile defined.
-const SEED: &str = r#"
-version: "1.0"
-metadata:
-  name: "production-policy"
-  description: "Restricted execution policy"
-
-global:
-  default_sandbox: "restricted"
-  default_limits:
-    max_cpu_time: "30s"
-    max_wall_time: "60s"
-    max_memory: "256Mi"
-  allowed_env:
-    - PATH
-    - HOME
-    - USER
-  denied_env:
-    - "*_SECRET*"
-    - "*_PASSWORD*"
-    - "AWS_*"
-
-binaries:
-  - path: /usr/bin/git
-    enabled: true
-    allowed_args:
-      - pattern: "^(status|log|diff|branch|show)$"
-        position: 0
-        description: "Read-only operations"
-      - pattern: "^--.*$"
-        description: "Long-form flags"
-    denied_args:
-      - pattern: "^--exec$"
-        description: "No arbitrary execution"
-    sandbox: "git-profile"
-
-  - path: /usr/bin/ls
-    enabled: true
-    allowed_args:
-      - pattern: "^-[alh1]+$"
-        description: "Common flags"
-      - pattern: "^/[a-zA-Z0-9_/.-]+$"
-        description: "Absolute paths only"
-
-audit:
-  enabled: true
-  log_level: "all"
-
-circuit_breaker:
-  enabled: true
-  failure_threshold: 5
-  success_threshold: 2
-  timeout: "30s"
-  per_binary: true
-"#;
+const SEED: &str = include_str!("../../../tests/it/policy/source_system.yml");
 
 const PROFILE: &str = "sandbox_profiles: {git-profile: {inherit: restricted}}\n";
 
@@ -152,7 +99,8 @@ fn what_is_wrong_is_told_with_its_place() {
         ("binaries: [{path: /x, allowed_workdirs: [x]}]", "1:42: allowed_workdirs: the path is"),
         ("binaries: [{path: /x, run_as: '-x'}]", "1:31: run_as: not the name of a user"),
         ("binaries: [{path: /x, max_instances: 0}]", "1:38: max_instances: "),
-        ("binaries: [{path: /x, limits: {max_memory: lots}}]", "1:31: limits: this version does"),
+        ("binaries: [{path: /x, limits: {max_memory: lots}}]", "1:44: "),
+        ("binaries: [{path: /x, max_instances: 1}]", "1:38: max_instances: this version does"),
         ("binaries: [{path: /x, sandbox: jail}]", "1:32: sandbox: "),
         ("global: {path: 'bin'}", "1:16: path: the path is relative"),
         ("global: {allowed_env: [BASH_ENV]}", "1:24: allowed_env: whoever sets it"),

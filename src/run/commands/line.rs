@@ -162,7 +162,10 @@ impl<'a> Line<'a> {
         nth: Nth<'_>,
         number: u32,
     ) -> Report {
-        let (command, limits) = (self.unit.on_host(nth.command), self.unit.limits(nth.command));
+        // The shell is all commands' own, and so is what it is held to.
+        let together = &self.unit.host().decision.constraints;
+        let command = self.unit.on_host(nth.command, together);
+        let limits = self.unit.limits(nth.command);
         let mut shell = self.shell.lock().await;
         let shell = match &mut *shell {
             Some(shell) if !shell.is_over() => shell,
@@ -174,12 +177,15 @@ impl<'a> Line<'a> {
                 };
                 let (connection, again) = (Arc::clone(connection), unit.again(self.endpoint));
                 let cancel = &unit.cancel;
-                shell.insert(ShellSession::new(connection, &command, mark, limits, again, cancel))
+                let bounds = unit.bounds(None);
+                let held = (&command, &bounds);
+                shell.insert(ShellSession::new(connection, held, mark, limits, again, cancel))
             }
         };
         let Output { stdout, stderr, .. } = self.unit.output(None, Some(nth.index));
         let taken = Taken { sink: self.unit.sink(Some(nth.index)), stdout, stderr };
-        let report = shell.run(&command, limits, taken).await;
+        let bounds = self.unit.bounds(Some(nth.index));
+        let report = shell.run((&command, &bounds), limits, taken).await;
         self.shell_ended.store(shell.is_over(), Ordering::SeqCst);
         report
     }

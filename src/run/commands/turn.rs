@@ -138,8 +138,9 @@ impl Unit {
                 line.in_shell(&connection, nth, number).await
             } else {
                 let again = self.again(line.endpoint());
-                let taken = (Some(nth.index), self.sink(Some(nth.index)));
-                self.execute_nth(&*connection, nth.command, &again, number, taken).await
+                let index = Some(nth.index);
+                let (held, taken) = ((nth.command, self.bounds(index)), (index, self.sink(index)));
+                self.execute_held(&*connection, held, &again, number, taken).await
             };
             let Acted { sent, unsent } = Acted::of_command(report, &mut result);
             if !unsent {

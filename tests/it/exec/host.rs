@@ -39,6 +39,13 @@ pub(crate) fn with_sh_after(program: &Path, rc: &str) -> (Sshd, TempDir) {
     )
 }
 
+/// Our text goes through sed first.
+pub(crate) fn with_line_edited(edit: &str) -> Sshd {
+    before_our_text(&format!(
+        "set -- \"$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed '{edit}')\"; eval \"$1\"; exit"
+    ))
+}
+
 /// The login shell does this before it comes to our text.
 pub(crate) fn with_rc(rc: &str) -> Sshd {
     before_our_text(&format!("{rc}; eval \"$SSH_ORIGINAL_COMMAND\""))

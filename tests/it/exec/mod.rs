@@ -1,6 +1,7 @@
 //! Commands on real sshds.
 
 mod arrival;
+mod bounds;
 mod disconnect;
 mod drain;
 mod dropbear;
@@ -13,6 +14,7 @@ mod long;
 mod lost;
 mod noise;
 mod refused;
+mod sandbox;
 pub(crate) mod secrets;
 mod stdin;
 pub(crate) mod sudo;

@@ -1,6 +1,7 @@
 //! The policy: its example, its decisions against a model and against the shells
 //! that run what it decides on, and what comes of them on a real server.
 
+mod bounds;
 mod bypass;
 mod counters;
 mod explain;
