@@ -106,6 +106,7 @@ pub mod ssh;
 // Layer 4: facts, plans, execution.
 pub mod event;
 pub mod exec;
+pub mod hook;
 pub mod plan;
 pub mod scripts;
 

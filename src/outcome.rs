@@ -411,6 +411,12 @@ impl HostResult {
         self.status == Status::Success && self.recorded()
     }
 
+    /// Whether the same may succeed if it is asked for again, and does no harm
+    /// then: nothing was done here, and nobody has to change anything first.
+    pub fn is_retryable(&self) -> bool {
+        self.recorded() && self.failure.as_ref().is_some_and(|failure| failure.retryable)
+    }
+
     /// Whether the audit log took what it had to.
     pub fn recorded(&self) -> bool {
         self.failure.as_ref().is_none_or(|failure| failure.phase != Phase::Audit)

@@ -1,6 +1,7 @@
 //! What will be done, decided before anything is: `--dry-run` shows exactly
 //! this.
 
+mod label;
 mod threats;
 
 use std::borrow::Cow;
@@ -17,6 +18,8 @@ use crate::remote::{
 };
 use crate::transport::Endpoint;
 
+pub(crate) use label::LABELS_MAX;
+pub use label::{InvalidLabel, Label};
 pub use threats::RULE_PREFIX;
 
 /// A decided run.
@@ -85,6 +88,8 @@ pub struct Asker {
     pub reason: Option<String>,
     /// Whatever else the records shall carry.
     pub metadata: BTreeMap<String, String>,
+    /// Whether a script is wanted although a scan finds something in it.
+    pub allow_threat: bool,
 }
 
 impl Target {
@@ -258,6 +263,7 @@ impl<'a> Deed<'a> {
             env: &self.env,
             cwd: command.and_then(|command| command.cwd.as_deref()),
             allow_interactive: command.is_some_and(|command| command.allow_interactive),
+            allow_threat: asker.allow_threat,
             stdin_given: command.is_some_and(|command| !matches!(command.stdin, Stdin::Empty)),
         }
     }

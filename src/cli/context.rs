@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::terminal::{Color, Terminal};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
+use crate::plan::Label;
 use crate::ssh::known_hosts::KnownHosts;
 use crate::{Builder, NeedsKnownHosts, Orchestrator, Overrides};
 
@@ -33,6 +34,9 @@ pub(super) struct Global {
     /// Who is asking, for the audit log [env: ORCHESTRATOR_OPERATOR=] [default: the account that runs this]
     #[arg(long, global = true, value_name = "NAME")]
     operator: Option<String>,
+    /// Put NAME=VALUE into every record; may be repeated
+    #[arg(long = "label", global = true, env = "ORCHESTRATOR_LABEL", value_name = "NAME=VALUE")]
+    labels: Vec<Label>,
     /// Print results and errors only
     #[arg(short, long, global = true, env = "ORCHESTRATOR_QUIET", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     quiet: bool,
@@ -77,6 +81,11 @@ impl Context {
     /// Whether the log goes to stderr.
     pub(super) fn verbose(&self) -> bool {
         self.global.verbose > 0
+    }
+
+    /// What is put into every record.
+    pub(super) fn labels(&self) -> &[Label] {
+        &self.global.labels
     }
 
     /// Who asks, if it was said.
@@ -166,6 +175,9 @@ impl Context {
             .operator(self.operator())
             .prompter(Arc::new(Terminal))
             .overrides(overrides);
+        for Label { name, value } in &self.global.labels {
+            builder = builder.metadata(name, value);
+        }
         if let Some(socket) = std::env::var_os("SSH_AUTH_SOCK") {
             builder = builder.agent_socket(socket);
         }

@@ -8,12 +8,12 @@ use super::context::Context;
 use super::terminal::Terminal;
 use crate::audit::AuditError;
 use crate::config::ConfigError;
+use crate::outcome::Status;
 use crate::policy::PolicyError;
-use crate::remote::InvalidAction;
 use crate::report::exit::Exit;
 use crate::store::{Changed, StoreError};
 use crate::transport::ConnectError;
-use crate::{BuildError, RequestError, RunError, outcome, report};
+use crate::{BuildError, HostError, RequestError, RunError, outcome, report};
 
 /// An error of a command that ends the program.
 #[derive(Debug)]
@@ -174,25 +174,7 @@ impl From<RequestError> for Failure {
             }
             _ => None,
         };
-        failure.code = match error {
-            RequestError::Closing => "closing",
-            RequestError::Action(InvalidAction::Command(_) | InvalidAction::Commands(_)) => {
-                "command_invalid"
-            }
-            RequestError::Action(InvalidAction::Script(_)) => "script_invalid",
-            RequestError::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
-            RequestError::Gate(_) => "gate_invalid",
-            RequestError::Host(_) => "host_not_usable",
-            RequestError::NoOutput
-            | RequestError::OutputDir { .. }
-            | RequestError::OutputDirShared => "output_dir_invalid",
-            RequestError::Local { .. } => "local_unreadable",
-            RequestError::Pattern(_) | RequestError::Syntax(_) => "targets_invalid",
-            RequestError::Stdin { .. } | RequestError::StdinShared(_) => "stdin_invalid",
-            RequestError::Changed(_) => "rerun_changed",
-            RequestError::ThreatReason => "reason_missing",
-            RequestError::TypeAgain(_) => "rerun_impossible",
-        };
+        failure.code = error.code();
         failure
     }
 }
@@ -207,7 +189,8 @@ impl From<ConnectError> for Failure {
             | Kind::HostKeyUnknownType => Exit::HostKey,
             _ => Exit::Unreachable,
         };
-        Self { exit, hint: error.hint.clone(), ..Self::usage(error.message) }
+        let code = crate::run::connect_code(error.kind);
+        Self { exit, code, hint: error.hint.clone(), ..Self::usage(error.message) }
     }
 }
 
@@ -218,8 +201,15 @@ impl From<RunError> for Failure {
             RunError::Connect(error) => error.into(),
             RunError::Request(error) => error.into(),
             RunError::Unusable(failure) => {
-                Self { hint: failure.hint.clone(), ..Self::usage(failure.message) }
+                Self { code: failure.code, hint: failure.hint, ..Self::usage(failure.message) }
             }
+            RunError::Host(HostError(result)) if result.status == Status::PolicyDenied => Self {
+                exit: Exit::Denied,
+                code: "policy_denied",
+                phase: outcome::Phase::Policy,
+                hint: result.failure.as_ref().and_then(|failure| failure.hint.clone()),
+                ..Self::usage(HostError(result).to_string())
+            },
             error => Self { exit: Exit::Failed, ..Self::usage(chain(&error)) },
         }
     }

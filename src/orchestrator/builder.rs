@@ -8,9 +8,11 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::access::{Access, Overrides};
+use super::labels::Labels;
 use super::{BuildError, Inner, Orchestrator};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
+use crate::hook::{Hook, Hooks};
 use crate::policy::{Breaker, Policy, PolicyError};
 use crate::prompt::{Prompter, RefusePrompter};
 use crate::redact::Redactor;
@@ -78,6 +80,8 @@ struct Parts {
     overrides: Overrides,
     redactor: Redactor,
     remember: bool,
+    hooks: Vec<(String, Arc<dyn Hook>)>,
+    labels: Labels,
 }
 
 impl Builder<NeedsKnownHosts> {
@@ -94,6 +98,8 @@ impl Builder<NeedsKnownHosts> {
             overrides: Overrides::default(),
             redactor: Redactor::builtin(),
             remember: true,
+            hooks: Vec::new(),
+            labels: Labels::default(),
         };
         Self { parts, owed: PhantomData }
     }
@@ -156,6 +162,20 @@ impl<Owed> Builder<Owed> {
         self
     }
 
+    /// Puts a name and a text into the records of everything that is asked for,
+    /// beside what each request has ([`Request::metadata`](super::Request::metadata)).
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parts.labels.add(name, value);
+        self
+    }
+
+    /// Asks this hook before anything is done on a host, after those that were
+    /// given before it, and tells it what came of it. Denials name it `hook/NAME`.
+    pub fn hook(mut self, name: impl Into<String>, hook: impl Hook + 'static) -> Self {
+        self.parts.hooks.push((name.into(), Arc::new(hook)));
+        self
+    }
+
     /// What to use in place of the inventory's own, for every host.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.parts.overrides = overrides;
@@ -180,10 +200,11 @@ impl Builder<Ready> {
     /// Builds it. Nothing is connected to yet.
     ///
     /// # Errors
-    /// An algorithm in the settings is not allowed, or the passphrase file
-    /// cannot be read.
+    /// An algorithm in the settings is not allowed, a name or text for the records
+    /// cannot be one, or the passphrase file cannot be read.
     pub fn build(self) -> Result<Orchestrator, BuildError> {
         let parts = self.parts;
+        let metadata = parts.labels.check()?.clone();
         let ssh = &parts.config.ssh;
         let known_hosts = Arc::new(parts.known_hosts);
         let given = match parts.passphrase {
@@ -226,7 +247,9 @@ impl Builder<Ready> {
         let operator = parts.operator.or(os_user.clone()).unwrap_or_else(|| "unknown".into());
         Ok(Orchestrator {
             inner: Arc::new(Inner {
-                engine: Engine::new(Arc::clone(&sessions), recorder, ledger).counting_by(counters),
+                engine: Engine::new(Arc::clone(&sessions), recorder, ledger)
+                    .counting_by(counters)
+                    .with_hooks(Hooks::new(parts.hooks)),
                 config: parts.config,
                 policy: parts.policy,
                 access,
@@ -237,6 +260,7 @@ impl Builder<Ready> {
                 keeper,
                 cwd: environment.cwd,
                 operator,
+                metadata,
                 os_user,
                 closing: tokio_util::sync::CancellationToken::new(),
                 running: tokio_util::task::TaskTracker::new(),

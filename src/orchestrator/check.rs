@@ -12,6 +12,7 @@ use crate::audit::ActionKind;
 use crate::ids::{RunId, VmId};
 use crate::nodeset::NodeSet;
 use crate::outcome::{Failure, HostResult, Status, Timing};
+use crate::policy::{ActionView, Decision};
 use crate::run::{audit_failure, not_connected, tell};
 use crate::transport::Endpoint;
 
@@ -26,7 +27,8 @@ pub struct Checks {
 impl On {
     /// Connects to each host, verifies and authenticates, runs nothing there
     /// and disconnects; `max_parallel_commands` hosts at once. Each check is
-    /// recorded before and after.
+    /// recorded before and after. Policy asks for any permission on the host
+    /// ([`ActionView::Check`]).
     ///
     /// Must be called within a tokio runtime.
     ///
@@ -96,7 +98,8 @@ impl Orchestrator {
         match self.inventory().get(vm) {
             Some(host) => {
                 let endpoint = self.inner.access.endpoint(self.inventory(), host);
-                self.reach(run, vm, endpoint, cancel).await
+                let decision = self.may(host, ActionView::Check);
+                self.reach(run, vm, endpoint, &decision, cancel).await
             }
             None => HostResult::new(vm.clone(), String::new(), Status::Unreachable),
         }
@@ -108,11 +111,16 @@ impl Orchestrator {
         run: RunId,
         vm: &VmId,
         endpoint: Result<Endpoint, Failure>,
+        decision: &Decision,
         cancel: &CancellationToken,
     ) -> HostResult {
         let started = Instant::now();
         let mut result = HostResult::new(vm.clone(), String::new(), Status::Unreachable);
-        let deed = match self.begin_check(run, vm, endpoint.as_ref().ok()).await {
+        let deed = self.begin_check(run, vm, endpoint.as_ref().ok(), decision).await;
+        if !decision.allow {
+            return self.deny(deed, vm, decision).await;
+        }
+        let deed = match deed {
             Ok(deed) => deed,
             Err(error) => {
                 result.status = Status::NotStarted;

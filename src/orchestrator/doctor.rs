@@ -14,12 +14,14 @@ use crate::ids::RunId;
 use crate::inventory::Host;
 use crate::nodeset::Selection;
 use crate::outcome::{HostResult, Status};
+use crate::policy::ActionView;
 use crate::run::{audit_failure, tell};
 
 impl Orchestrator {
     /// Examines each host from the inventory to its disks, in the order of the
     /// inventory's names; `max_parallel_commands` hosts at once. Nothing is
-    /// changed there. Each examination is recorded as a check is.
+    /// changed there. Each examination is recorded as a check is, and policy asks
+    /// for what it asks for there.
     ///
     /// # Errors
     /// An unknown name, a host that may not be used, or no host at all. What is
@@ -59,7 +61,12 @@ impl Orchestrator {
         let access = &self.inner.access;
         let endpoint = access.outside(self.inventory(), host);
         let keyless = access.identity(host).err();
-        let deed = match self.begin_doctor(run, &host.id, endpoint.as_ref().ok()).await {
+        let decision = self.may(host, ActionView::Check);
+        let deed = self.begin_doctor(run, &host.id, endpoint.as_ref().ok(), &decision).await;
+        if !decision.allow {
+            return unasked(self.deny(deed, &host.id, &decision).await, began.elapsed());
+        }
+        let deed = match deed {
             Ok(deed) => deed,
             Err(error) => {
                 login.failure = Some(audit_failure(&error));

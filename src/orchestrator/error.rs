@@ -8,7 +8,9 @@ use crate::config::ConfigError;
 use crate::inventory::SelectError;
 use crate::nodeset;
 use crate::outcome::{Failure, HostResult};
+use crate::plan::InvalidLabel;
 use crate::remote::InvalidAction;
+use crate::run::connect_code;
 use crate::ssh::known_hosts::ReadError;
 use crate::store::Changed;
 use crate::transport::ConnectError;
@@ -28,6 +30,9 @@ pub enum BuildError {
     /// A known_hosts file cannot be read.
     #[error(transparent)]
     KnownHosts(#[from] ReadError),
+    /// A name or a text for the records cannot be one.
+    #[error(transparent)]
+    Label(#[from] InvalidLabel),
     /// The system gives no threads.
     #[error("no runtime can be started: {0}")]
     Runtime(#[source] std::io::Error),
@@ -59,6 +64,9 @@ pub enum RequestError {
     /// A host that was named cannot be used.
     #[error(transparent)]
     Host(#[from] SelectError),
+    /// A name or a text for the records cannot be one.
+    #[error(transparent)]
+    Label(#[from] InvalidLabel),
     /// A local file that is to be sent cannot be read.
     #[error("Local file {} cannot be read", .path.display())]
     Local {
@@ -106,6 +114,30 @@ pub enum RequestError {
     TypeAgain(String),
 }
 
+impl RequestError {
+    /// The stable code, as `error.code` of the JSON has it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Closing => "closing",
+            Self::Action(InvalidAction::Command(_) | InvalidAction::Commands(_)) => {
+                "command_invalid"
+            }
+            Self::Action(InvalidAction::Script(_)) => "script_invalid",
+            Self::Action(InvalidAction::Transfer(_)) => "transfer_invalid",
+            Self::Gate(_) => "gate_invalid",
+            Self::Host(_) => "host_not_usable",
+            Self::Label(_) => "label_invalid",
+            Self::NoOutput | Self::OutputDir { .. } | Self::OutputDirShared => "output_dir_invalid",
+            Self::Local { .. } => "local_unreadable",
+            Self::Pattern(_) | Self::Syntax(_) => "targets_invalid",
+            Self::Stdin { .. } | Self::StdinShared(_) => "stdin_invalid",
+            Self::Changed(_) => "rerun_changed",
+            Self::ThreatReason => "reason_missing",
+            Self::TypeAgain(_) => "rerun_impossible",
+        }
+    }
+}
+
 /// Why a request has no successful result.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -127,6 +159,34 @@ pub enum RunError {
     /// The host cannot be used as it is configured.
     #[error("{}", .0.message)]
     Unusable(Failure),
+}
+
+impl RunError {
+    /// The stable code, as `error.code` of the JSON has it; of several hosts,
+    /// that of the first which did not succeed.
+    pub fn code(&self) -> &'static str {
+        let of = |result: &HostResult| result.failure.as_ref().map(|failure| failure.code);
+        match self {
+            Self::Audit(_) => "audit_failed",
+            Self::Connect(error) => connect_code(error.kind),
+            Self::Failed(report) => report.failed().find_map(of).unwrap_or("command_failed"),
+            Self::Host(HostError(result)) => of(result).unwrap_or("command_failed"),
+            Self::Request(error) => error.code(),
+            Self::Unusable(failure) => failure.code,
+        }
+    }
+
+    /// Whether the same may succeed if it is asked for again, and does no harm
+    /// then; of several hosts, on each that did not succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Audit(_) | Self::Request(_) => false,
+            Self::Connect(error) => error.is_transient(),
+            Self::Failed(report) => report.failed().all(HostResult::is_retryable),
+            Self::Host(HostError(result)) => result.is_retryable(),
+            Self::Unusable(failure) => failure.retryable,
+        }
+    }
 }
 
 /// A host on which a command did not run to its end.

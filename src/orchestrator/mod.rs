@@ -8,9 +8,11 @@ mod deed;
 mod doctor;
 mod error;
 mod keys;
+mod labels;
 mod request;
 mod trust;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +78,7 @@ struct Inner {
     keeper: Option<Keeper>,
     cwd: Option<std::path::PathBuf>,
     operator: String,
+    metadata: BTreeMap<String, String>,
     os_user: Option<String>,
     closing: tokio_util::sync::CancellationToken,
     running: tokio_util::task::TaskTracker,

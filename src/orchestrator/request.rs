@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access;
+use super::labels::Labels;
 use super::{HostError, Orchestrator, RequestError, RunError};
 use crate::event::{EventKind, Stopped};
 use crate::exec::Limits;
@@ -105,6 +106,7 @@ impl On {
             _ => None,
         };
         let asker = self.orchestrator.asker();
+        let labels = Labels::of(asker.metadata.clone());
         Request {
             orchestrator: self.orchestrator,
             hosts: self.hosts,
@@ -115,13 +117,16 @@ impl On {
             errdir: None,
             options,
             asker,
+            labels,
+            rerun_of: None,
             scan,
             accepted: Vec::new(),
         }
     }
 
     /// Asks for what a remembered run did, with the settings that it had, and
-    /// with its id as `rerun_of` in the records. How hosts were reached is not
+    /// with its id as `rerun_of` in the records. Why that one was asked for, and its
+    /// labels, were its own. How hosts were reached is not
     /// among the settings: see [`Overrides::of`](super::Overrides::of).
     ///
     /// # Errors
@@ -131,12 +136,12 @@ impl On {
         let recipe = recipe.map_err(|why| RequestError::TypeAgain(why.clone()))?;
         let mut request = self.action(recipe.action()?);
         request.script = recipe.script();
+        request.rerun_of = Some(run.id);
         Ok(request
             .timeout(recipe.timeout)
             .grace(recipe.grace)
             .retries(recipe.attempts.saturating_sub(1))
-            .fanout(recipe.fanout)
-            .metadata("rerun_of", run.id.to_string()))
+            .fanout(recipe.fanout))
     }
 
     /// The hosts, resolved against the inventory.
@@ -161,6 +166,9 @@ pub struct Request {
     errdir: Option<PathBuf>,
     options: Options,
     asker: Asker,
+    labels: Labels,
+    /// The run that this one repeats.
+    rerun_of: Option<RunId>,
     scan: Mode,
     accepted: Vec<RuleName>,
 }
@@ -178,9 +186,11 @@ impl Request {
         self
     }
 
-    /// Something else that the records shall carry.
-    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.asker.metadata.insert(key.into(), value.into());
+    /// Something else that the records shall carry: a name and a text, as
+    /// [`Label`](crate::plan::Label) has them. The run is not begun if it cannot be
+    /// one ([`RequestError::Label`]). The last of one name counts.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.add(name, value);
         self
     }
 
@@ -192,7 +202,8 @@ impl Request {
     }
 
     /// Runs a script although this rule of the scan finds something in it. That
-    /// needs a [`reason`](Self::reason) and stands in the records.
+    /// needs a [`reason`](Self::reason), stands in the records, and is the policy's
+    /// to allow, if there is one.
     pub fn allow_threat(mut self, rule: RuleName) -> Self {
         self.accepted.push(rule);
         self
@@ -282,6 +293,11 @@ impl Request {
         if !self.accepted.is_empty() && reason.trim().is_empty() {
             return Err(RequestError::ThreatReason);
         }
+        let mut asker = self.asker.clone();
+        asker.metadata.clone_from(self.labels.check()?);
+        let rerun_of = self.rerun_of.map(|run| ("rerun_of".to_owned(), run.to_string()));
+        asker.metadata.extend(rerun_of);
+        asker.allow_threat = !self.accepted.is_empty();
         let orchestrator = &self.orchestrator;
         let (inventory, access) = (orchestrator.inventory(), &orchestrator.inner.access);
         let memberships = inventory.memberships();
@@ -293,7 +309,7 @@ impl Request {
             targets.push(Target::new(host, memberships.of(host), endpoint));
         }
         let decide = |action, targets| {
-            Plan::decide(action, targets, self.asker.clone(), &orchestrator.inner.policy)
+            Plan::decide(action, targets, asker.clone(), &orchestrator.inner.policy)
         };
         let mut plan = decide(action, targets.clone());
         plan.search_script(self.scan, &self.accepted);
@@ -499,7 +515,11 @@ impl Request {
         let Some(vm) = refused_host(error) else { return };
         let recorder = self.orchestrator.inner.engine.recorder();
         let action = recorder.action(&self.action, None);
-        recorder.refused(vm, action, &self.asker, &error.to_string());
+        let mut asker = self.asker.clone();
+        if let Ok(labels) = self.labels.check() {
+            asker.metadata.clone_from(labels);
+        }
+        recorder.refused(vm, action, &asker, &error.to_string());
     }
 }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use super::deed::target;
-use super::{Orchestrator, RequestError, RunError};
+use super::{HostError, Orchestrator, RequestError, RunError};
 use crate::audit::{ActionKind, AuditError, Record, ResultFacts};
 use crate::ids::{RunId, VmId};
 use crate::outcome::{HostResult, Phase, Status};
+use crate::policy::ActionView;
 use crate::run::{not_connected, tell};
 use crate::ssh::known_hosts::{
     Accepted, HostKeyError, HostName, KeyId, LearnError, Learned, Offered, Pin, learn,
@@ -43,6 +44,9 @@ pub enum TrustError {
     /// It cannot be put on record, so it is not done.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Policy denies it.
+    #[error("{}: {}", .0.vm, .0.failure.as_ref().map_or("denied", |failure| &failure.message))]
+    Denied(Box<HostResult>),
     /// It is another key than the one that was expected.
     #[error("the key of {vm} is not trusted: it offers {offered}, expected is {expected}")]
     Fingerprint {
@@ -59,6 +63,9 @@ pub enum TrustError {
     /// Nobody may trust this key before what is recorded was settled.
     #[error(transparent)]
     Refused(HostKeyError),
+    /// The host is not in the inventory of this orchestrator.
+    #[error("vm_id {0} not found in config")]
+    Unknown(VmId),
     /// The person who was asked did not say yes.
     #[error("the key of {0} is not trusted, as you said")]
     Unwanted(VmId),
@@ -106,9 +113,10 @@ impl ShownKey {
 impl Orchestrator {
     /// The key that a host shows. Nobody logs in there, and no private key of
     /// ours is needed but for the hosts on the way. The connection is recorded.
+    /// It is a step of [`trust`](Self::trust) and needs the same permission.
     ///
     /// # Errors
-    /// The host may not be used or is not reached.
+    /// The host may not be used or is not reached, or policy denies it.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection; the next process to open the
@@ -120,7 +128,12 @@ impl Orchestrator {
         let endpoint = endpoint.map_err(RunError::Unusable)?;
         let name = host_key_name(&endpoint)?;
         let pins = host_key_pins(&endpoint)?;
-        let deed = self.begin_check(RunId::new(), vm, Some(&endpoint)).await?;
+        let decision = self.may(host, ActionView::Admin);
+        let deed = self.begin_check(RunId::new(), vm, Some(&endpoint), &decision).await;
+        if !decision.allow {
+            return Err(HostError(Box::new(self.deny(deed, vm, &decision).await)).into());
+        }
+        let deed = deed?;
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.config().ssh.connect_timeout;
         let scanned = self.inner.connector.scan(&endpoint, deadline).await;
@@ -140,13 +153,13 @@ impl Orchestrator {
         Ok(ShownKey { vm: vm.clone(), endpoint, name, offered, verdict })
     }
 
-    /// Makes a key known by a line in `file`, if there is consent. Refusals
-    /// are recorded, too. What this orchestrator knows stays as it was: a new
+    /// Makes a key known by a line in `file`, if there is consent and policy
+    /// gives the permission `admin` for the host. Refusals are recorded, too. What this orchestrator knows stays as it was: a new
     /// one reads the file again.
     ///
     /// # Errors
     /// The key changed, is revoked or is not the pinned one, there is no
-    /// consent, or the file cannot be written.
+    /// consent, policy denies it, or the file cannot be written.
     ///
     /// # Cancel safety
     /// The line is written whole or not at all.
@@ -158,7 +171,16 @@ impl Orchestrator {
     ) -> Result<Learned, TrustError> {
         let mut target = target(&key.vm, Some(&key.endpoint));
         target.hostkey = Some(key.id().fingerprint);
-        let deed = self.begin_trust(target).await?;
+        let decision = match self.inventory().get(&key.vm) {
+            Some(host) => self.may(host, ActionView::Admin),
+            // It was another orchestrator that was shown this key.
+            None => return Err(TrustError::Unknown(key.vm.clone())),
+        };
+        let deed = self.begin_trust(target, &decision).await;
+        if !decision.allow {
+            return Err(TrustError::Denied(Box::new(self.deny(deed, &key.vm, &decision).await)));
+        }
+        let deed = deed?;
         let started = Instant::now();
         let learned = enrol(key, file.to_owned(), consent).await;
         let mut facts = facts(learned.as_ref().err());
@@ -211,6 +233,7 @@ fn facts(error: Option<&TrustError>) -> ResultFacts {
     let Some(error) = error else { return ResultFacts::new(Status::Success) };
     let (status, class) = match error {
         TrustError::Audit(_) => (Status::NotStarted, "audit_failed"),
+        TrustError::Denied(_) | TrustError::Unknown(_) => (Status::PolicyDenied, "policy_denied"),
         TrustError::Fingerprint { .. } => (Status::HostKeyRejected, "fingerprint_mismatch"),
         TrustError::Learn(LearnError::Refused(_)) | TrustError::Refused(_) => {
             (Status::HostKeyRejected, "host_key_refused")

@@ -29,6 +29,8 @@ pub struct Request<'a> {
     pub stdin_given: bool,
     /// Whether the operator insists on a command that seems to need a terminal.
     pub allow_interactive: bool,
+    /// Whether the operator insists on a script in which a scan finds something.
+    pub allow_threat: bool,
 }
 
 /// A host as policy sees it.
@@ -51,6 +53,8 @@ pub enum ActionView<'a> {
     Admin,
     /// A program and its arguments, which no shell reads.
     Argv(&'a [OsString]),
+    /// A host is connected to, to see whether that works; nothing is changed.
+    Check,
     /// Files are read on the host.
     Download {
         /// Their paths there.

@@ -44,6 +44,8 @@ pub(super) struct Global {
     pub(super) rate: Option<Rate>,
     /// Where bare program names are looked for; without it they are denied.
     pub(super) path: Option<Vec<String>>,
+    /// Whether anybody may have a script run in which a scan finds something.
+    pub(super) allow_threat: bool,
 }
 
 /// What rules for programs and scripts have in common.
@@ -76,6 +78,8 @@ pub(super) struct Binary {
     pub(super) paths: Vec<String>,
     /// Whether it, being a shell, may be given any text.
     pub(super) shell: bool,
+    /// Whether it may be given a stdin, which no rule sees.
+    pub(super) stdin: bool,
     pub(super) terms: Terms,
 }
 

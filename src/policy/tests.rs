@@ -23,6 +23,8 @@ struct Asked {
     env: Vec<&'static str>,
     cwd: Option<&'static str>,
     allow_interactive: bool,
+    allow_threat: bool,
+    stdin: bool,
 }
 
 impl Default for Asked {
@@ -38,6 +40,8 @@ impl Default for Asked {
             env: Vec::new(),
             cwd: None,
             allow_interactive: false,
+            allow_threat: false,
+            stdin: false,
         }
     }
 }
@@ -58,8 +62,9 @@ impl Asked {
             run_as: self.run_as,
             env: &self.env,
             cwd: self.cwd.map(OsStr::new),
-            stdin_given: false,
+            stdin_given: self.stdin,
             allow_interactive: self.allow_interactive,
+            allow_threat: self.allow_threat,
         })
     }
 

@@ -32,6 +32,18 @@ pub enum InvalidInput {
     TooManyArguments(usize),
 }
 
+impl InvalidInput {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPath(_) => "invalid_path",
+            Self::PathTraversal => "path_traversal",
+            Self::ArgumentNotAllowed { .. } => "argument_not_allowed",
+            Self::TooManyArguments(_) => "too_many_arguments",
+        }
+    }
+}
+
 /// Accepts an absolute path in its one spelling: no `.`, `..`, `//` or `/` at
 /// the end, and no control character. `/` itself is one. Whether anything is
 /// there, or what a symbolic link in it leads to, only its host can tell.

@@ -237,6 +237,8 @@ impl Dispatch {
             files: lane.files.clone(),
             sessions: Arc::clone(&self.engine.sessions),
             recorder: self.engine.recorder.clone(),
+            hooks: self.engine.hooks.clone(),
+            vetoed: None,
             ledger: self.engine.ledger.clone(),
             counters: self.engine.counters.clone(),
             among: self.among.clone(),

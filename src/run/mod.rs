@@ -31,12 +31,13 @@ pub use counters::Counters;
 pub use gate::{Gate, InvalidGate};
 pub use handle::{Output, OutputStream, RunHandle};
 pub use record::Recorder;
-pub(crate) use record::{audit_failure, tell};
+pub(crate) use record::{audit_failure, decision_facts, tell};
 pub use schedule::{InvalidShare, Schedule, Share};
-pub(crate) use verdict::not_connected;
+pub(crate) use verdict::{connect_code, denied, not_connected};
 
 use crate::event::Observer;
 use crate::exec::Limits;
+use crate::hook::Hooks;
 use crate::plan::Plan;
 use crate::remote::{OutputDir, Spool};
 use crate::retry::RetryPolicy;
@@ -53,6 +54,7 @@ pub struct Engine {
     recorder: Recorder,
     ledger: Ledger,
     counters: Counters,
+    hooks: Hooks,
 }
 
 /// The choices of one run.
@@ -125,12 +127,18 @@ impl Engine {
     /// An engine over a pool of sessions. What rules count holds within this
     /// process, unless there are [other counters](Self::counting_by).
     pub fn new(sessions: Arc<SessionManager>, recorder: Recorder, ledger: Ledger) -> Self {
-        Self { sessions, recorder, ledger, counters: Counters::default() }
+        let (counters, hooks) = (Counters::default(), Hooks::default());
+        Self { sessions, recorder, ledger, counters, hooks }
     }
 
     /// Counts by these what rules count.
     pub fn counting_by(self, counters: Counters) -> Self {
         Self { counters, ..self }
+    }
+
+    /// Asks these before anything is done on a host.
+    pub(crate) fn with_hooks(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
     }
 
     /// What records the engine's runs.

@@ -4,6 +4,7 @@
 mod commands;
 mod files;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::hex::hex;
 use crate::ids::VmId;
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status};
 use crate::plan::{Asker, Plan, PlannedHost};
+use crate::policy::Decision;
 use crate::redact::{KNOWN_SECRET, Redactor};
 use crate::remote::{Action, Command, Direction, Program, RunAs, Script, ScriptSource, Transfer};
 
@@ -52,6 +54,19 @@ impl Recorder {
     /// A text without the secrets in it.
     pub(super) fn redact(&self, text: &str) -> String {
         self.redactor.redact(text).text.into_owned()
+    }
+
+    /// What whoever asks puts into the records.
+    pub(crate) fn labels(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        labels.iter().map(|(name, value)| (name.clone(), self.without_known(value))).collect()
+    }
+
+    /// A text as the log may have it: what it finds by itself it also makes
+    /// comparable, and this run's own secrets must not reach it.
+    fn without_known(&self, text: &str) -> String {
+        let redacted = self.redactor.redact(text);
+        let known = redacted.hits.iter().any(|(rule, _)| *rule == KNOWN_SECRET);
+        if known { redacted.text.into_owned() } else { text.to_owned() }
     }
 
     /// Records that an attempt is about to be made. Nothing may be done before
@@ -119,8 +134,8 @@ impl Recorder {
         let rule = "builtin/allowed-vms".to_owned();
         let policy_sha256 = self.policy_sha256.clone();
         record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256, within: None });
-        record.reason = asker.reason.clone();
-        record.metadata = asker.metadata.clone();
+        record.reason = asker.reason.as_deref().map(|text| self.without_known(text));
+        record.metadata = self.labels(&asker.metadata);
         let mut closing = record.clone();
         closing.event = result;
         let mut facts = ResultFacts::new(Status::PolicyDenied);
@@ -160,16 +175,9 @@ impl Recorder {
             ssh: None,
         });
         record.action = Some(action);
-        record.decision = Some(DecisionFacts {
-            allow: host.decision.allow,
-            rule: [std::slice::from_ref(&host.decision.rule), &host.decision.notes]
-                .concat()
-                .join("; "),
-            policy_sha256: host.decision.policy_sha256.clone(),
-            within: Some(host.decision.constraints.within()).filter(|within| !within.is_empty()),
-        });
-        record.reason = plan.reason.clone();
-        record.metadata = plan.metadata.clone();
+        record.decision = Some(decision_facts(&host.decision));
+        record.reason = plan.reason.as_deref().map(|text| self.without_known(text));
+        record.metadata = self.labels(&plan.metadata);
         record
     }
 
@@ -316,6 +324,16 @@ fn digest(command: &Command) -> String {
         Program::Shell(text) => hash.update(text.as_bytes()),
     }
     hex(hash.finalize())
+}
+
+/// A decision as the records have it.
+pub(crate) fn decision_facts(decision: &Decision) -> DecisionFacts {
+    DecisionFacts {
+        allow: decision.allow,
+        rule: [std::slice::from_ref(&decision.rule), &decision.notes].concat().join("; "),
+        policy_sha256: decision.policy_sha256.clone(),
+        within: Some(decision.constraints.within()).filter(|within| !within.is_empty()),
+    }
 }
 
 /// Adds how an attempt ended, and on what connection.

@@ -22,6 +22,7 @@ use super::verdict::{self, Verdict};
 use super::{Options, OutputFiles};
 use crate::event::{Chunk, EventKind, Progress};
 use crate::exec::{self, Bounds, Limits, Mark, Output, Reconnect, Sink};
+use crate::hook::{Hooks, Intent};
 use crate::ids::VmId;
 use crate::outcome::{HostResult, Status, Timing};
 use crate::plan::{Plan, PlannedHost};
@@ -50,6 +51,9 @@ pub(super) struct Unit {
     pub(super) files: OutputFiles,
     pub(super) sessions: Arc<SessionManager>,
     pub(super) recorder: Recorder,
+    pub(super) hooks: Hooks,
+    /// The host of the plan with what a hook made of its decision.
+    pub(super) vetoed: Option<PlannedHost>,
     pub(super) ledger: Ledger,
     pub(super) counters: Counters,
     pub(super) among: Among,
@@ -63,7 +67,7 @@ pub(super) struct Unit {
 
 impl Unit {
     pub(super) fn host(&self) -> &PlannedHost {
-        &self.plan.hosts[self.index]
+        self.vetoed.as_ref().unwrap_or(&self.plan.hosts[self.index])
     }
 
     pub(super) fn blank(&self, status: Status) -> HostResult {
@@ -83,7 +87,43 @@ impl Unit {
     }
 
     /// Does all that is to be done for this host.
-    pub(super) async fn run(&self, slot: &Slot) -> HostResult {
+    pub(super) async fn run(mut self, slot: &Slot) -> HostResult {
+        let Some(asked) = self.ask_hooks().await else { return self.not_started() };
+        let result = self.carry_out(slot).await;
+        self.hooks.after(asked, &self.intent(), &result).await;
+        result
+    }
+
+    /// Asks every hook, unless policy has said no; gives how many were asked.
+    /// A veto becomes the host's decision. `None` if the run was cancelled before
+    /// they answered: then nothing is begun.
+    async fn ask_hooks(&mut self) -> Option<usize> {
+        if self.obstacle().is_some() {
+            return Some(0);
+        }
+        let cancel = self.cancel.clone();
+        let answer = cancel.run_until_cancelled(self.hooks.before(&self.intent())).await?;
+        self.vetoed = answer.denied.map(|decision| {
+            let denied_command = matches!(self.plan.action, Action::Commands(_)).then_some(0);
+            PlannedHost { decision, denied_command, ..self.host().clone() }
+        });
+        Some(answer.asked)
+    }
+
+    fn intent(&self) -> Intent<'_> {
+        let (plan, host) = (&*self.plan, self.host());
+        Intent {
+            run: plan.run,
+            vm: &host.vm,
+            operator: &plan.operator,
+            reason: plan.reason.as_deref(),
+            metadata: &plan.metadata,
+            action: &plan.action,
+            decision: &host.decision,
+        }
+    }
+
+    async fn carry_out(&self, slot: &Slot) -> HostResult {
         let started = Instant::now();
         let mut result = match (self.obstacle(), &self.plan.action) {
             (refused, Action::Commands(list)) => self.commands(list, refused, slot).await,

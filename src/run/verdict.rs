@@ -20,6 +20,25 @@ const CONNECT_TIMEOUT: &str = "connect_timeout";
 /// The code of what used up more than policy allows.
 pub(super) const RESOURCE_EXCEEDED: &str = "resource_exceeded";
 
+/// The stable code of why there is no connection.
+pub(crate) fn connect_code(kind: ConnectErrorKind) -> &'static str {
+    use ConnectErrorKind as Kind;
+    match kind {
+        Kind::Algorithms => "algorithm_mismatch",
+        Kind::Auth => "auth_refused",
+        Kind::CircuitOpen => "circuit_open",
+        Kind::Deadline => CONNECT_TIMEOUT,
+        Kind::HostKeyChanged => "host_key_changed",
+        Kind::HostKeyRevoked => "host_key_revoked",
+        Kind::HostKeyUnknown => "host_key_unknown",
+        Kind::HostKeyUnknownType => "host_key_unknown_type",
+        Kind::Key => "key_unusable",
+        Kind::Network => "connect_failed",
+        Kind::NoFiles => "too_many_open_files",
+        Kind::Protocol => "protocol_error",
+    }
+}
+
 /// Whether a host has had all its time for connecting: what it did not do in
 /// it, it is not given as much time for again.
 pub(super) fn out_of_time(result: &HostResult) -> bool {
@@ -45,19 +64,17 @@ impl Verdict {
     /// No connection: nothing was executed.
     fn of_connect(error: &ConnectError) -> Self {
         use ConnectErrorKind as Kind;
-        let (status, code) = match error.kind {
-            Kind::Algorithms => (Status::Unreachable, "algorithm_mismatch"),
-            Kind::Auth => (Status::AuthFailed, "auth_refused"),
-            Kind::CircuitOpen => (Status::CircuitOpen, "circuit_open"),
-            Kind::Deadline => (Status::Unreachable, CONNECT_TIMEOUT),
-            Kind::HostKeyChanged => (Status::HostKeyRejected, "host_key_changed"),
-            Kind::HostKeyRevoked => (Status::HostKeyRejected, "host_key_revoked"),
-            Kind::HostKeyUnknown => (Status::HostKeyRejected, "host_key_unknown"),
-            Kind::HostKeyUnknownType => (Status::HostKeyRejected, "host_key_unknown_type"),
-            Kind::Key => (Status::AuthFailed, "key_unusable"),
-            Kind::Network => (Status::Unreachable, "connect_failed"),
-            Kind::NoFiles => (Status::Unreachable, "too_many_open_files"),
-            Kind::Protocol => (Status::Unreachable, "protocol_error"),
+        let code = connect_code(error.kind);
+        let status = match error.kind {
+            Kind::Auth | Kind::Key => Status::AuthFailed,
+            Kind::CircuitOpen => Status::CircuitOpen,
+            Kind::HostKeyChanged
+            | Kind::HostKeyRevoked
+            | Kind::HostKeyUnknown
+            | Kind::HostKeyUnknownType => Status::HostKeyRejected,
+            Kind::Algorithms | Kind::Deadline | Kind::Network | Kind::NoFiles | Kind::Protocol => {
+                Status::Unreachable
+            }
         };
         let phase = match error.phase {
             ConnectPhase::Auth => Phase::Auth,
@@ -246,7 +263,7 @@ fn threat(decision: &Decision) -> bool {
 }
 
 /// A denied action.
-pub(super) fn denied(decision: &Decision) -> Failure {
+pub(crate) fn denied(decision: &Decision) -> Failure {
     let reason = decision.reason.as_deref().unwrap_or("denied");
     Failure {
         code: if threat(decision) { "script_security_threat" } else { "policy_denied" },

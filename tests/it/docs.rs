@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use regex::Regex;
 use toml_names::dependencies;
 
-use crate::support::files_below;
+use crate::support::{files_below, rust_files};
 
 #[test]
 fn every_relative_link_leads_somewhere() {
@@ -153,6 +154,54 @@ fn every_design_record_is_listed() {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert!(name == "README.md" || list.contains(&format!("({name})")), "{name}");
     }
+}
+
+/// Every code is explained, and what is explained is one.
+#[test]
+fn the_error_codes_are_those_of_the_program() {
+    let document = read(&root().join("docs/error-codes.md"));
+    let told: BTreeSet<&str> = table_rows(&document)
+        .filter(|row| row[0].starts_with('`'))
+        .flat_map(|row| code_spans(row[0]).collect::<Vec<_>>())
+        .collect();
+    let given = [
+        // A field, and what is put into it.
+        r#"\bcode(?:: | = )(?:if [^{}]* \{ )?"([a-z_]+)""#,
+        // What makes errors of files, scripts and keys.
+        r#"(?:Trouble::file|Self::file|NotRun::new|config_failure)\(\s*"([a-z_]+)""#,
+        r#"\(Status::\w+, "([a-z_]+)"\)"#,
+    ]
+    .map(|pattern| Regex::new(pattern).unwrap());
+    // Functions that give codes.
+    let gives =
+        Regex::new(r"(?s)fn (?:\w+_)?code\([^{]*-> &'static str \{(.*?)\n(?:    )?\}\n").unwrap();
+    let literal = Regex::new(r#""([a-z_]+)""#).unwrap();
+    let (mut codes, mut sources) = (BTreeSet::new(), String::new());
+    for file in rust_files(&root().join("src")) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        sources.push_str(code);
+        let name = file.to_str().unwrap();
+        if name.contains("/tests") || name.contains("fixture") {
+            continue;
+        }
+        let found = |pattern: &Regex, text: &str| {
+            let found = pattern.captures_iter(text).map(|it| it[1].to_owned());
+            found.collect::<Vec<_>>()
+        };
+        for pattern in &given {
+            codes.extend(found(pattern, code));
+        }
+        for body in found(&gives, code) {
+            codes.extend(found(&literal, &body));
+        }
+    }
+    assert!(codes.len() > 60, "{codes:?}");
+    let untold: Vec<_> = codes.iter().filter(|code| !told.contains(code.as_str())).collect();
+    assert!(untold.is_empty(), "docs/error-codes.md does not have {untold:?}");
+    let stale: Vec<_> =
+        told.iter().filter(|code| !sources.contains(&format!("\"{code}\""))).collect();
+    assert!(stale.is_empty(), "docs/error-codes.md has {stale:?}");
 }
 
 /// What is wrong with a command line, word by word.

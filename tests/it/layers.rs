@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["nodeset", "prompt", "redact", "remote", "retry", "yaml"],
     &["inventory", "scan", "transport"],
     &["outcome", "policy", "session", "sftp", "ssh"],
-    &["event", "exec", "plan", "scripts"],
+    &["event", "exec", "hook", "plan", "scripts"],
     &["audit", "store", "transfer"],
     &["run"],
     &["config", "doctor", "keys", "report"],

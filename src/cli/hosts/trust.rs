@@ -11,7 +11,7 @@ use crate::cli::terminal::Terminal;
 use crate::prompt::{PromptError, Prompter};
 use crate::report::exit::Exit;
 use crate::ssh::known_hosts::{Accepted, HostKeyError, LearnError, Learned, Pin, Voucher};
-use crate::{Consent, Orchestrator, ShownKey, TrustError, outcome, report};
+use crate::{Consent, HostError, Orchestrator, RunError, ShownKey, TrustError, outcome, report};
 
 /// Make the host key of a VM known, so that it can be connected to.
 ///
@@ -133,6 +133,8 @@ fn refused(key: &ShownKey, error: TrustError) -> Failure {
     };
     match error {
         TrustError::Audit(error) => error.into(),
+        TrustError::Denied(result) => RunError::from(HostError(result)).into(),
+        TrustError::Unknown(_) => Failure { exit: Exit::Usage, code: "targets_invalid", ..failure },
         TrustError::Fingerprint { .. } => Failure { code: "fingerprint_mismatch", ..failure }
             .hint("do not trust it: find out who answers there, and whose fingerprint that is"),
         TrustError::Learn(LearnError::Refused(why)) | TrustError::Refused(why) => {

@@ -107,6 +107,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let asker = Asker {
         operator: context.operator(),
         os_user: user.map(str::to_owned),
+        allow_threat: matches!(&args.what, What::Script(args) if !args.search().accepted.is_empty()),
         ..Asker::default()
     };
     let action = args.what.action(&config)?;

@@ -8,6 +8,7 @@ use crate::cli::request::{Shown, perform};
 use crate::config::Config;
 use crate::ids::VmId;
 use crate::outcome::Status;
+use crate::plan::Label;
 use crate::run::Schedule;
 use crate::store::Remembered;
 use crate::{Overrides, RequestError};
@@ -74,6 +75,13 @@ fn rerun(context: &Context, args: &Args) -> Result<u8, Failure> {
     let mut request = orchestrator.on(pattern).again(&run)?;
     if let Some(reason) = args.reason.as_ref().or(run.reason.as_ref()) {
         request = request.reason(reason);
+    }
+    let given = |name: &str| context.labels().iter().any(|label| label.name == name);
+    for (name, value) in run.metadata.iter().filter(|(name, _)| !given(name)) {
+        // What the program wrote there itself was about that run.
+        if Label::new(name, value).is_ok() {
+            request = request.metadata(name, value);
+        }
     }
     let shown = Shown {
         output: &args.output,

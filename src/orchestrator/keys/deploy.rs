@@ -9,6 +9,7 @@ use crate::ids::RunId;
 use crate::inventory::Host;
 use crate::keys::{Change, Edited};
 use crate::outcome::{Effect, Failure, HostResult, Status};
+use crate::policy::Decision;
 use crate::ssh::key_file::PublicLine;
 use crate::transport::Endpoint;
 
@@ -18,6 +19,7 @@ pub(super) async fn deploy(
     run: RunId,
     host: &Host,
     login: &Login,
+    decision: &Decision,
     cancel: &CancellationToken,
 ) -> KeyChange {
     let mut outcome = KeyChange::new(&host.id);
@@ -27,7 +29,7 @@ pub(super) async fn deploy(
     };
     outcome.key = Some(key.fingerprint.clone());
     let vm = &host.id;
-    let order = Order { run, vm, endpoint: &by, login, change: Change::Add, key: &key };
+    let order = Order { run, vm, endpoint: &by, login, change: Change::Add, key: &key, decision };
     let edited = match change(orchestrator, &order, cancel).await {
         Ok(edited) => edited,
         Err(mut result) => {
@@ -37,7 +39,7 @@ pub(super) async fn deploy(
             return outcome.ended(*result);
         }
     };
-    let mut result = orchestrator.reach(run, vm, Ok(own), cancel).await;
+    let mut result = orchestrator.reach(run, vm, Ok(own), decision, cancel).await;
     result.effect = Effect::Present;
     if !result.success() {
         does_not_log_in(&mut result);

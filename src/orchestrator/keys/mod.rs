@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "cli")]
 use super::access::{Access, Overrides};
+use super::deed::target;
 use super::{Orchestrator, RequestError, resolve};
 use crate::audit::ActionKind;
 #[cfg(feature = "cli")]
@@ -22,6 +23,7 @@ use crate::inventory::{Host, Inventory};
 use crate::keys::KeyFileError;
 use crate::nodeset::Selection;
 use crate::outcome::{Failure, HostResult, Phase, Status};
+use crate::policy::{ActionView, Decision};
 use crate::ssh::key_file::PublicLine;
 use crate::ssh::keys::KeyError;
 
@@ -78,7 +80,8 @@ impl KeyDone {
 impl Orchestrator {
     /// Puts the key of each host into its `~/.ssh/authorized_keys`, and logs in
     /// with it; `max_parallel_commands` hosts at once. Each change and each login
-    /// is recorded before and after.
+    /// is recorded before and after. Policy asks for the permission `admin`
+    /// ([`ActionView::Admin`]); a host that it denies is `policy_denied`.
     ///
     /// # Errors
     /// An unknown name, a host that may not be used, or no host at all. That
@@ -93,8 +96,10 @@ impl Orchestrator {
         login: &Login,
         cancel: &CancellationToken,
     ) -> Result<Vec<KeyChange>, RequestError> {
-        self.for_each_key(hosts, cancel, |run, host| deploy::deploy(self, run, host, login, cancel))
-            .await
+        self.for_each_key(hosts, cancel, async |run, host, decision| {
+            deploy::deploy(self, run, host, login, decision, cancel).await
+        })
+        .await
     }
 
     /// Replaces the key of each host: makes a new one, adds it over the old,
@@ -113,15 +118,17 @@ impl Orchestrator {
         passphrase: Option<&SecretString>,
         cancel: &CancellationToken,
     ) -> Result<Vec<KeyChange>, RequestError> {
-        let rotate = |run, host| rotate::rotate(self, run, host, passphrase, cancel);
-        self.for_each_key(hosts, cancel, rotate).await
+        self.for_each_key(hosts, cancel, async |run, host, decision| {
+            rotate::rotate(self, run, host, passphrase, decision, cancel).await
+        })
+        .await
     }
 
-    async fn for_each_key<'a, F: Future<Output = KeyChange>>(
-        &'a self,
+    async fn for_each_key(
+        &self,
         hosts: &Selection,
         cancel: &CancellationToken,
-        change: impl Fn(RunId, &'a Host) -> F,
+        change: impl AsyncFn(RunId, &Host, &Decision) -> KeyChange,
     ) -> Result<Vec<KeyChange>, RequestError> {
         let hosts = resolve(self.inventory(), hosts)
             .inspect_err(|error| self.refuse(ActionKind::Keys, error))?;
@@ -136,7 +143,13 @@ impl Orchestrator {
             if cancel.is_cancelled() {
                 return KeyChange::new(&host.id);
             }
-            change(run, host).await
+            let decision = self.may(host, ActionView::Admin);
+            if !decision.allow {
+                let target = target(&host.id, None);
+                let deed = self.begin_keys(run, target, &[], &decision).await;
+                return KeyChange::new(&host.id).ended(self.deny(deed, &host.id, &decision).await);
+            }
+            change(run, host, &decision).await
         });
         Ok(changes.buffered(fanout.max(1)).collect().await)
     }

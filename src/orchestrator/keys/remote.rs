@@ -13,6 +13,7 @@ use crate::exec::Mark;
 use crate::ids::{RunId, VmId};
 use crate::keys::{self, Change, EditError, Edited};
 use crate::outcome::{Effect, Failure, HostResult, Phase, Status, Timing};
+use crate::policy::Decision;
 use crate::run::{audit_failure, not_connected, tell};
 use crate::ssh::key_file::PublicLine;
 use crate::transport::{ConnectError, Connection, Endpoint, Identity};
@@ -25,6 +26,8 @@ pub(super) struct Order<'a> {
     pub(super) login: &'a Login,
     pub(super) change: Change,
     pub(super) key: &'a PublicLine,
+    /// What policy said of it, which is yes.
+    pub(super) decision: &'a Decision,
 }
 
 impl Login {
@@ -63,7 +66,7 @@ pub(super) async fn change(
     ];
     let mut result = HostResult::new(order.vm.clone(), String::new(), Status::NotStarted);
     let target = target(order.vm, Some(order.endpoint));
-    let deed = match orchestrator.begin_keys(order.run, target, facts).await {
+    let deed = match orchestrator.begin_keys(order.run, target, &facts, order.decision).await {
         Ok(deed) => deed,
         Err(error) => {
             result.failure = Some(audit_failure(&error));

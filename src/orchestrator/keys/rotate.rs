@@ -19,6 +19,7 @@ use crate::ids::{RunId, VmId};
 use crate::inventory::Host;
 use crate::keys::{Change, Edited, Pair, Rotation, Stage};
 use crate::outcome::{Effect, Failure, HostResult};
+use crate::policy::Decision;
 use crate::ssh::key_file::PublicLine;
 use crate::transport::Endpoint;
 
@@ -28,6 +29,7 @@ struct Rotating<'a> {
     run: RunId,
     host: &'a Host,
     files: Rotation,
+    decision: &'a Decision,
     cancel: &'a CancellationToken,
 }
 
@@ -42,6 +44,7 @@ pub(super) async fn rotate(
     run: RunId,
     host: &Host,
     passphrase: Option<&SecretString>,
+    decision: &Decision,
     cancel: &CancellationToken,
 ) -> KeyChange {
     let mut outcome = KeyChange::new(&host.id);
@@ -49,7 +52,7 @@ pub(super) async fn rotate(
         Ok(files) => files,
         Err(failure) => return outcome.failed(failure),
     };
-    let rotating = Rotating { orchestrator, run, host, files, cancel };
+    let rotating = Rotating { orchestrator, run, host, files, decision, cancel };
     match rotating.all(passphrase, &mut outcome).await {
         Ok((done, result)) => {
             outcome.done = Some(done);
@@ -159,14 +162,17 @@ impl Rotating<'_> {
         key: &PublicLine,
     ) -> Result<Edited, Stopped> {
         let (run, vm, login) = (self.run, &self.host.id, &Login::Own);
-        let order = Order { run, vm, endpoint, login, change: change_to, key };
+        let decision = self.decision;
+        let order = Order { run, vm, endpoint, login, change: change_to, key, decision };
         let changed = change(self.orchestrator, &order, self.cancel).await;
         changed.map_err(|result| Stopped { step, result })
     }
 
     async fn log_in(&self, step: &'static str, endpoint: Endpoint) -> Result<HostResult, Stopped> {
         let vm = &self.host.id;
-        let mut result = self.orchestrator.reach(self.run, vm, Ok(endpoint), self.cancel).await;
+        let reached =
+            self.orchestrator.reach(self.run, vm, Ok(endpoint), self.decision, self.cancel);
+        let mut result = reached.await;
         result.effect = Effect::Present;
         if !result.success() {
             does_not_log_in(&mut result);

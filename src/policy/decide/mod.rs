@@ -23,13 +23,18 @@ const SHELL: &str = "builtin/shell";
 const ENVIRONMENT: &str = "builtin/environment";
 /// The rule about directories and paths of files.
 const PATH: &str = "builtin/path";
+/// The rule about scripts in which a scan finds something.
+const ALLOW_THREAT: &str = "builtin/allow-threat";
 /// The rule of everything that no role permits.
 const ROLES: &str = "builtin/roles";
 
 /// What the rules of one file say.
 pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Decision {
-    let permission = needed(&request.action);
-    let role = roles::permit(rules, request, permission).and_then(|role| {
+    let role = match needed(&request.action) {
+        Some(permission) => roles::permit(rules, request, permission),
+        None => roles::permit_any(rules, request),
+    };
+    let role = role.and_then(|role| {
         if request.run_as.is_some() {
             roles::permit(rules, request, Permission::Sudo)?;
         }
@@ -64,14 +69,16 @@ fn verdict(rules: &Rules, request: &Request<'_>, role: Option<&Role>) -> Verdict
         ActionView::Script { .. } => script::decide(rules, request),
         ActionView::Upload { .. } | ActionView::Download { .. } => transfer::decide(rules, request),
         // Rules say nothing of these: who may do them, roles say.
-        ActionView::Admin | ActionView::Kill | ActionView::Schedule => {
+        ActionView::Admin | ActionView::Check | ActionView::Kill | ActionView::Schedule => {
             Ok(roles::allowed(rules, role))
         }
     }
 }
 
-fn needed(action: &ActionView<'_>) -> Permission {
-    match action {
+/// The permission that it needs; `None` is any one of them.
+fn needed(action: &ActionView<'_>) -> Option<Permission> {
+    Some(match action {
+        ActionView::Check => return None,
         ActionView::Admin => Permission::Admin,
         ActionView::Argv(_) | ActionView::Shell(_) => Permission::Exec,
         ActionView::Download { .. } => Permission::Download,
@@ -79,7 +86,7 @@ fn needed(action: &ActionView<'_>) -> Permission {
         ActionView::Schedule => Permission::Schedule,
         ActionView::Script { .. } => Permission::Script,
         ActionView::Upload { .. } => Permission::Upload,
-    }
+    })
 }
 
 /// Denies what rests on a search path of which several policies left nothing.

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use super::super::decision::Token;
 use super::super::file::basename;
 use super::super::request::Request;
-use super::super::rules::{Binary, Rules};
+use super::super::rules::{Binary, Permission, Rules};
 use super::super::validate::validate_path;
 use super::verdict::{Denied, Verdict, together};
-use super::{DEFAULT_DENY, PROGRAM_NAME, terms};
+use super::{DEFAULT_DENY, PROGRAM_NAME, roles, terms};
 
 /// What the rules say of words that no shell reads.
 pub(super) fn decide(rules: &Rules, request: &Request<'_>, argv: &[OsString]) -> Verdict {
-    decide_words(rules, request, &texts(rules, argv)?)
+    decide_words(rules, request, &texts(rules, argv)?, request.stdin_given)
 }
 
 /// Words as text, which they have to be for a rule to speak of them.
@@ -30,26 +30,37 @@ pub(super) fn texts<'a>(rules: &Rules, words: &'a [OsString]) -> Result<Vec<&'a 
     Ok(texts)
 }
 
-/// As [`decide`], for words that are text.
-pub(super) fn decide_words(rules: &Rules, request: &Request<'_>, words: &[&str]) -> Verdict {
+/// As [`decide`], for words that are text, of a program that has a stdin or none.
+pub(super) fn decide_words(
+    rules: &Rules,
+    request: &Request<'_>,
+    words: &[&str],
+    stdin: bool,
+) -> Verdict {
     terms::forbid_always(rules, request)?;
     let Some((program, args)) = words.split_first() else {
         let hint = "give a program";
         return Err(Denied::by_default(rules, DEFAULT_DENY, "there is no program", hint));
     };
     if !program.contains('/') {
-        return bare(rules, request, program, args);
+        return bare(rules, request, program, args, stdin);
     }
     if let Err(error) = validate_path(program) {
         let hint = "name the program by its absolute path in its shortest form";
         let denied = Denied::by_default(rules, PROGRAM_NAME, error.to_string(), hint);
         return Err(denied.token(Token::word(0, *program)));
     }
-    by_path(rules, request, program, args)
+    by_path(rules, request, program, args, stdin)
 }
 
 /// A program by its path.
-fn by_path(rules: &Rules, request: &Request<'_>, path: &str, args: &[&str]) -> Verdict {
+fn by_path(
+    rules: &Rules,
+    request: &Request<'_>,
+    path: &str,
+    args: &[&str],
+    stdin: bool,
+) -> Verdict {
     let speaks = |rule: &&Binary| rule.paths.iter().any(|own| own == path);
     let here = || {
         let rules = rules.binaries.iter().filter(speaks);
@@ -60,7 +71,9 @@ fn by_path(rules: &Rules, request: &Request<'_>, path: &str, args: &[&str]) -> V
     }
     let mut nearest: Option<Denied> = None;
     for rule in here() {
-        match terms::allow(rules, &rule.terms, args, 1, request) {
+        let verdict = terms::allow(rules, &rule.terms, args, 1, request)
+            .and_then(|allowed| unseen(rules, request, rule, stdin).map(|()| allowed));
+        match verdict {
             Ok(allowed) => return Ok(allowed),
             Err(denied) => {
                 let better = nearest.as_ref().is_none_or(|other| denied.stage > other.stage);
@@ -79,9 +92,24 @@ fn by_path(rules: &Rules, request: &Request<'_>, path: &str, args: &[&str]) -> V
     }))
 }
 
+/// What a rule grants beside words that it sees: a stdin that may hold commands,
+/// and any text for a shell, which takes a permission of its own.
+fn unseen(rules: &Rules, request: &Request<'_>, rule: &Binary, stdin: bool) -> Result<(), Denied> {
+    if stdin && !rule.stdin {
+        let reason = "the program is given a stdin, and the rule does not allow that";
+        let hint = "what it reads there may be commands, which no rule sees: leave the stdin out, \
+                    or grant `stdin: true` to the rule";
+        return Err(Denied::by_rule(&rule.terms.id, reason, hint).stage(5));
+    }
+    if rule.shell {
+        roles::permit(rules, request, Permission::Shell)?;
+    }
+    Ok(())
+}
+
 /// A program by its name alone: the host finds it somewhere in `global.path`,
 /// so each place must be allowed.
-fn bare(rules: &Rules, request: &Request<'_>, name: &str, args: &[&str]) -> Verdict {
+fn bare(rules: &Rules, request: &Request<'_>, name: &str, args: &[&str], stdin: bool) -> Verdict {
     let refuse = |reason: &str, hint: String| {
         let denied = Denied::by_default(rules, PROGRAM_NAME, reason, hint);
         Err(denied.token(Token::word(0, name)))
@@ -107,7 +135,7 @@ fn bare(rules: &Rules, request: &Request<'_>, name: &str, args: &[&str]) -> Verd
     }
     let verdicts = path.iter().map(|dir| {
         let place = format!("{}/{name}", dir.trim_end_matches('/'));
-        by_path(rules, request, &place, args).map_err(|denied| Denied {
+        by_path(rules, request, &place, args, stdin).map_err(|denied| Denied {
             // What was typed is the name.
             token: denied.token.map(|token| match token.index {
                 0 if token.text == place => Box::new(Token::word(0, name)),

@@ -14,8 +14,7 @@ pub(super) fn permit<'r>(
 ) -> Result<Option<&'r Role>, Denied> {
     let Some(roles) = &rules.roles else { return Ok(None) };
     let name = permission.as_str();
-    let principal = request.os_user.and_then(|user| rules.principal(user));
-    let Some(principal) = principal else {
+    let Some(principal) = known(rules, request) else {
         let who = request.os_user.unwrap_or_default();
         let reason = match request.os_user {
             Some(_) => format!("{who} is what another account stands for, and no account here"),
@@ -54,6 +53,31 @@ pub(super) fn permit<'r>(
         rules.file.file()
     );
     Err(Denied::by_default(rules, ROLES, reason, hint).explicit())
+}
+
+/// The role by which the operator may do anything at all on the host. Whoever
+/// may do something there may also see whether it is reached.
+pub(super) fn permit_any<'r>(
+    rules: &'r Rules,
+    request: &Request<'_>,
+) -> Result<Option<&'r Role>, Denied> {
+    let mut nothing = None;
+    for (_, permission) in Permission::CHOICES {
+        match permit(rules, request, permission) {
+            Ok(role) => return Ok(role),
+            Err(denied) => nothing = nothing.or(Some(denied)),
+        }
+    }
+    let reason = "no role of whoever asks has any permission here";
+    let hint = format!("give a role on this host, under roles in {}", rules.file.file());
+    let without = Denied::by_default(rules, ROLES, reason, hint).explicit();
+    // Who is nobody is told so.
+    Err(nothing.filter(|_| known(rules, request).is_none()).unwrap_or(without))
+}
+
+/// What the account that asks stands for.
+fn known<'r>(rules: &'r Rules, request: &Request<'r>) -> Option<&'r str> {
+    request.os_user.and_then(|user| rules.principal(user))
 }
 
 /// What a role allows by itself.

@@ -5,12 +5,13 @@ use super::super::decision::{Token, TokenKind};
 use super::super::request::{ActionView, Request};
 use super::super::rules::{Rules, ScriptRule};
 use super::verdict::{Denied, Verdict};
-use super::{DEFAULT_DENY, Permission, program, roles, terms, transfer};
+use super::{ALLOW_THREAT, DEFAULT_DENY, Permission, program, roles, terms, transfer};
 
 pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Verdict {
     let ActionView::Script { sha256, path, interpreter, args } = request.action else {
         return Err(Denied::by_default(rules, DEFAULT_DENY, "this is no script", "send one"));
     };
+    threats(rules, request)?;
     let interpreter = program::texts(rules, interpreter)?;
     let args = program::texts(rules, args)?;
     let Some(sha256) = sha256 else {
@@ -18,7 +19,7 @@ pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Verdict {
         let path = path.map(|path| [path.to_owned()]).unwrap_or_default();
         let path = program::texts(rules, &path)?;
         let words = [interpreter, path, args].concat();
-        return program::decide_words(rules, request, &words);
+        return program::decide_words(rules, request, &words, request.stdin_given);
     };
     let allowed = by_content(rules, request, sha256, &interpreter, &args)?;
     match path {
@@ -28,6 +29,25 @@ pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Verdict {
             roles::permit(rules, request, Permission::Upload)?;
             Ok(allowed.and(transfer::decide_upload(rules, request, path)?))
         }
+    }
+}
+
+/// To run what a scan finds is for those who may change what is trusted.
+fn threats(rules: &Rules, request: &Request<'_>) -> Result<(), Denied> {
+    if !request.allow_threat || rules.global.allow_threat {
+        return Ok(());
+    }
+    let hint = format!(
+        "leave --allow-threat out; or set global.allow_threat in {}, or give a role with `admin`",
+        rules.file.file()
+    );
+    match roles::permit(rules, request, Permission::Admin) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            let reason = "the policy lets nobody run what a scan of scripts finds";
+            Err(Denied::by_default(rules, ALLOW_THREAT, reason, hint).explicit())
+        }
+        Err(denied) => Err(Denied { hint, ..denied }),
     }
 }
 

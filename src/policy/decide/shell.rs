@@ -73,7 +73,9 @@ fn literal(rules: &Rules, request: &Request<'_>, text: &str, path: &str) -> Verd
     })?;
     let verdicts = commands.iter().map(|command| {
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
-        program::decide_words(rules, request, &words)
+        // What does not come by a pipe may be the stdin of any of them.
+        let stdin = command.piped || request.stdin_given;
+        program::decide_words(rules, request, &words, stdin)
     });
     together(verdicts).unwrap_or_else(|| {
         Err(Denied::by_default(rules, SHELL, "the shell string holds no command", "give one"))

@@ -4,7 +4,11 @@
 //! name: another program, or any file. The catalogue is not complete, and
 //! cannot be; a program that is missing may do the same.
 
+mod stdin;
+
 use std::sync::LazyLock;
+
+pub(crate) use stdin::carries_out_stdin;
 
 /// One program a line, sorted by the bytes of its name: name, kind, how, example.
 const CATALOGUE: &str = include_str!("catalogue.txt");

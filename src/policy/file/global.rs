@@ -39,6 +39,8 @@ impl<'d> Reader<'d> {
         global.denied_env = self.texts(denied, Names::new);
         let path = section.get("path");
         global.path = path.map(|value| self.search_path(value));
+        let threat = section.get("allow_threat");
+        global.allow_threat = self.switch(threat, false);
         let mut get = |key| section.get(key);
         let (limits, sandbox, rate) =
             (get("default_limits"), get("default_sandbox"), get("rate_limit"));

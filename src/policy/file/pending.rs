@@ -3,8 +3,5 @@
 /// Fields that are read and checked, and then refused: a policy is never
 /// ignored. A field leaves this list in the change that enforces it.
 pub(in crate::policy) const NOT_ENFORCED: &[&str] = &[
-    "permission admin",
-    "permission kill",
-    "permission schedule",
     "require_approval",
 ];

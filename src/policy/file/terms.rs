@@ -39,12 +39,14 @@ impl<'d> Reader<'d> {
         };
         let name = self.keep(program.word())?;
         let paths = self.keep(program_paths(program, name, path));
-        let shell = section.get("shell");
+        let (shell, stdin) = (section.get("shell"), section.get("stdin"));
         let shell = self.switch(shell, false);
+        // What a shell with any text may do, it may do by stdin.
+        let stdin = self.switch(stdin, shell || !escapes::carries_out_stdin(name));
         let id = self.id(format!("binaries[{index}]/{}", basename(name)), value);
         let terms = self.terms(&mut section, id, sandboxes);
         self.end(&section);
-        let rule = Binary { paths: paths?, shell, terms };
+        let rule = Binary { paths: paths?, shell, stdin, terms };
         if rule.terms.enabled {
             self.refuse_escape(program, &rule);
         }
@@ -54,7 +56,8 @@ impl<'d> Reader<'d> {
     /// A program that can be made to run others needs rules for its arguments.
     fn refuse_escape(&mut self, at: Value<'d>, rule: &Binary) {
         let name = rule.paths.first().map(|path| basename(path)).unwrap_or_default();
-        let ruled = rule.terms.allowed_args.is_some() || !rule.terms.denied_args.is_empty();
+        // Denying some arguments leaves those that nobody thought of.
+        let ruled = rule.terms.allowed_args.is_some();
         let escape = escapes::find(name).filter(|escape| escape.kind != escapes::Kind::Reads);
         if let Some(escape) = escape.filter(|_| !ruled && !rule.shell) {
             let message = format!(
@@ -148,7 +151,8 @@ impl<'d> Reader<'d> {
         let id = self.id(format!("allowed_commands[{index}]/{}", basename(program)), value);
         let mut terms = Terms::new(id);
         terms.allowed_args = (!words.is_empty()).then_some(exactly);
-        let rule = Binary { paths, shell: false, terms };
+        let stdin = !escapes::carries_out_stdin(program);
+        let rule = Binary { paths, shell: false, stdin, terms };
         self.refuse_escape(value, &rule);
         Some(rule)
     }
@@ -192,6 +196,9 @@ impl<'d> Reader<'d> {
         terms.instances = self.instances(instances, &terms.id.name);
         // Everything is recorded, whatever this says.
         let audit = section.get("require_audit");
+        if let Some(value) = audit.filter(|value| matches!(value.boolean(), Ok(false))) {
+            self.problem(value.diagnostic("actions are always recorded: remove this line"));
+        }
         self.switch(audit, true);
         terms.require_approval = self.approval(section);
         terms

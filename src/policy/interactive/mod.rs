@@ -52,6 +52,7 @@ pub(super) fn find(request: &Request<'_>) -> Option<Finding> {
         }
         ActionView::Shell(text) => in_script(text, around, NESTING_MAX),
         ActionView::Admin
+        | ActionView::Check
         | ActionView::Download { .. }
         | ActionView::Kill
         | ActionView::Schedule

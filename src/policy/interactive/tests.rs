@@ -17,6 +17,7 @@ fn found(action: ActionView<'_>, sudo: Option<&str>, stdin_given: bool) -> Optio
         cwd: None,
         stdin_given,
         allow_interactive: false,
+        allow_threat: false,
     };
     find(&request).map(|finding| finding.program)
 }

@@ -25,6 +25,8 @@ pub(super) struct Simple {
     pub(super) words: Vec<String>,
     /// The byte of the text at which it begins.
     pub(super) offset: usize,
+    /// Whether its stdin is what another command of the text writes.
+    pub(super) piped: bool,
 }
 
 /// Takes a shell text apart into the commands that it may run, in their order.
@@ -75,7 +77,8 @@ impl Parser {
                     if let Some(what) = names::refused(&word) {
                         return refuse(what);
                     }
-                    self.command = Some(Simple { words: vec![word], offset });
+                    let piped = self.place == Place::Pipe;
+                    self.command = Some(Simple { words: vec![word], offset, piped });
                 }
             },
             TokenKind::Bang => match (&self.command, self.place) {

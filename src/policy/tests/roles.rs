@@ -41,13 +41,14 @@ fn act(asked: &Asked, action: &str) -> Decision {
             "kill" => ActionView::Kill,
             "schedule" => ActionView::Schedule,
             "admin" => ActionView::Admin,
+            "check" => ActionView::Check,
             other => panic!("{other}"),
         },
     )
 }
 
-const ACTIONS: [&str; 8] =
-    ["exec", "shell", "script", "upload", "download", "kill", "schedule", "admin"];
+const ACTIONS: [&str; 9] =
+    ["exec", "shell", "script", "upload", "download", "kill", "schedule", "admin", "check"];
 
 /// Every cell of operators × hosts × actions × sudo: what the table does not
 /// name is denied.
@@ -58,19 +59,19 @@ fn the_matrix() {
     let frozen = || Asked { tags: vec!["frozen".into()], ..web() };
     let hosts: [(&str, &dyn Fn() -> Asked); 3] = [("web", &web), ("db", &db), ("frozen", &frozen)];
     let table: &[(&str, &str, &str)] = &[
-        ("alice", "web", "exec shell script download"),
-        ("alice", "web sudo", "exec shell script"),
-        ("alice", "db", "exec download"),
-        ("alice", "frozen", "exec shell script download"),
-        ("bob", "web", "exec script upload download"),
-        ("bob", "db", "exec script upload download"),
-        ("bob", "frozen", "exec script download"),
-        ("carol", "web", "exec download kill schedule admin"),
-        ("carol", "db", "exec download kill schedule admin"),
-        ("carol", "frozen", "exec download kill schedule admin"),
-        ("dave", "web", "exec download"),
-        ("dave", "db", "exec download"),
-        ("dave", "frozen", "exec download"),
+        ("alice", "web", "exec shell script download check"),
+        ("alice", "web sudo", "exec shell script check"),
+        ("alice", "db", "exec download check"),
+        ("alice", "frozen", "exec shell script download check"),
+        ("bob", "web", "exec script upload download check"),
+        ("bob", "db", "exec script upload download check"),
+        ("bob", "frozen", "exec script download check"),
+        ("carol", "web", "exec download kill schedule admin check"),
+        ("carol", "db", "exec download kill schedule admin check"),
+        ("carol", "frozen", "exec download kill schedule admin check"),
+        ("dave", "web", "exec download check"),
+        ("dave", "db", "exec download check"),
+        ("dave", "frozen", "exec download check"),
     ];
     let mut cells = 0;
     for user in ["alice", "bob", "carol", "dave", "alice@example.org"] {
@@ -90,7 +91,7 @@ fn the_matrix() {
             }
         }
     }
-    assert_eq!(cells, 240);
+    assert_eq!(cells, 270);
 }
 
 #[test]
@@ -135,4 +136,24 @@ fn without_roles_everybody_has_all() {
     let asked = Asked { os_user: None, ..Asked::default() };
     allows(asked.argv(&policy, "/x"), "binaries[0]/x");
     allows(asked.decide(&policy, ActionView::Admin), "builtin/roles");
+    allows(asked.decide(&policy, ActionView::Check), "builtin/roles");
+}
+
+#[test]
+fn whoever_may_do_nothing_on_a_host_may_not_look_at_it() {
+    let policy = policy(
+        "roles:\n  a: {permissions: [exec], operators: [alice], hosts: '@web'}\n  \
+         b: {denied_permissions: [exec], operators: [bob]}\n  \
+         c: {permissions: [exec], operators: [bob]}\nbinaries: [{path: /x}]",
+    );
+    let asked = |user, groups: &[&str]| Asked {
+        os_user: user,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        ..Asked::default()
+    };
+    let check = |asked: Asked| asked.decide(&policy, ActionView::Check);
+    assert!(check(asked(Some("alice"), &["web"])).allow);
+    denies(check(asked(Some("alice"), &[])), "builtin/roles", "any permission here");
+    denies(check(asked(Some("bob"), &["web"])), "builtin/roles", "any permission here");
+    denies(check(asked(None, &["web"])), "builtin/roles", "nobody known asks");
 }

@@ -2,6 +2,83 @@
 
 use super::*;
 
+const STDIN: &str = "
+binaries:
+- {path: /usr/bin/cat}
+- {path: /bin/sh, allowed_args: [-s, /opt/x]}
+- {path: /usr/bin/python3.11, allowed_args: [/opt/x.py], stdin: true}
+- {path: /usr/bin/xargs, allowed_args: [/usr/bin/cat]}
+- {path: /opt/quiet, stdin: false}
+- {path: /bin/bash, shell: true}
+allowed_commands: [/usr/bin/perl /opt/x.pl]
+";
+
+/// Who may give a program its stdin may give an interpreter any program.
+#[test]
+fn a_stdin_that_may_hold_commands_is_a_right_of_its_own() {
+    let policy = policy(STDIN);
+    let without = Asked { allow_interactive: true, ..Asked::default() };
+    let with = Asked { stdin: true, allow_interactive: true, ..Asked::default() };
+    for (line, rule) in [
+        ("/bin/sh -s", "binaries[1]/sh"),
+        ("/bin/sh /opt/x", "binaries[1]/sh"),
+        ("/usr/bin/xargs /usr/bin/cat", "binaries[3]/xargs"),
+        ("/opt/quiet", "binaries[4]/quiet"),
+        ("/usr/bin/perl /opt/x.pl", "allowed_commands[0]/perl"),
+    ] {
+        allows(without.argv(&policy, line), rule);
+        denies(with.argv(&policy, line), rule, "is given a stdin");
+        allows(without.shell(&policy, line), rule);
+        denies(without.shell(&policy, &format!("/usr/bin/cat x | {line}")), rule, "given a stdin");
+        // Which of them reads it, nobody knows.
+        denies(with.shell(&policy, &format!("/usr/bin/cat x; {line}")), rule, "given a stdin");
+        let before = without.shell(&policy, &format!("{line} | /usr/bin/cat"));
+        assert!(before.allow, "{before:?}");
+    }
+    for line in ["/usr/bin/cat", "/usr/bin/python3.11 /opt/x.py", "/bin/bash", "/bin/bash -c x"] {
+        assert!(with.argv(&policy, line).allow, "{line}");
+        assert!(without.shell(&policy, &format!("/usr/bin/cat x | {line}")).allow, "{line}");
+    }
+}
+
+/// A shell that a rule gives any text takes the permission for that, however it is
+/// asked for.
+#[test]
+fn a_shell_by_its_path_is_no_way_around_the_permission() {
+    let policy = policy(
+        "roles: {a: {permissions: exec, operators: alice}, b: {permissions: [exec, shell], \
+         operators: bob}}\nbinaries: [{path: /bin/sh, shell: true}]",
+    );
+    let asked = |user| Asked { os_user: Some(user), allow_interactive: true, ..Asked::default() };
+    for line in ["/bin/sh -c x", "/bin/sh /tmp/x", "/bin/sh"] {
+        denies(asked("alice").argv(&policy, line), "builtin/roles", "has shell here");
+        denies(asked("alice").shell(&policy, line), "builtin/roles", "has shell here");
+        allows(asked("bob").argv(&policy, line), "binaries[0]/sh");
+    }
+}
+
+/// What a scan finds is run only where the policy lets somebody.
+#[test]
+fn dangerous_scripts_are_for_whoever_may_change_what_is_trusted() {
+    let sha256 = format!("{:0<64}", "aa");
+    let rule = format!("scripts: [{{sha256: {sha256}, name: x}}]");
+    let decide = |text: &str, user, allow_threat| {
+        let asked = Asked { os_user: Some(user), allow_threat, ..Asked::default() };
+        let sha256 = Some(sha256.as_str());
+        let view = ActionView::Script { sha256, path: None, interpreter: &[], args: &[] };
+        asked.decide(&policy(&format!("{text}\n{rule}")), view)
+    };
+    let none = "version: 1";
+    allows(decide(none, "alice", false), "scripts[0]/x");
+    denies(decide(none, "alice", true), "builtin/allow-threat", "lets nobody");
+    allows(decide("global: {allow_threat: true}", "alice", true), "scripts[0]/x");
+    let roles = "roles: {a: {permissions: script, operators: alice}, \
+                 b: {permissions: [script, admin], operators: bob}}";
+    allows(decide(roles, "alice", false), "scripts[0]/x");
+    denies(decide(roles, "alice", true), "builtin/roles", "has admin here");
+    allows(decide(roles, "bob", true), "scripts[0]/x");
+}
+
 const TEXT: &str = "
 global: {path: /usr/bin, allowed_env: [LANG]}
 binaries:

@@ -3,6 +3,8 @@
 mod blocking;
 mod building;
 mod files;
+mod hooks;
+mod labels;
 mod pool;
 mod requests;
 mod runs;

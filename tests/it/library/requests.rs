@@ -66,7 +66,7 @@ async fn everything_of_a_request_reaches_the_host_or_the_record() {
         .command(command)
         .operator("alice")
         .reason("ticket 7")
-        .metadata("change", "42")
+        .metadata("ticket", "42")
         .timeout(Duration::from_secs(1))
         .grace(Duration::from_secs(1))
         .run()
@@ -82,7 +82,7 @@ async fn everything_of_a_request_reaches_the_host_or_the_record() {
         assert_eq!(record["run_id"], report.run().to_string());
         assert_eq!(record["actor"]["id"], "alice");
         assert_eq!(record["reason"], "ticket 7");
-        assert_eq!(record["metadata"]["change"], "42");
+        assert_eq!(record["metadata"]["ticket"], "42");
         assert_eq!(record["action"]["cwd"], "/usr");
         assert_eq!(record["action"]["env_names"], serde_json::json!(["A"]));
     }

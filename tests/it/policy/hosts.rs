@@ -53,6 +53,16 @@ fn what_is_allowed_runs_and_what_is_denied_never_reaches_the_host() {
     assert_eq!(records.last().unwrap()["decision"]["allow"], true);
 }
 
+/// Nothing that could be decided on is wrong usage, whatever the policy says.
+#[test]
+fn an_empty_command_is_wrong_usage() {
+    let lab = with_policy(Lab::new().entry("vm01", "127.0.0.1:1".parse().unwrap(), ""), POLICY);
+    for args in [["vm01", ""].as_slice(), &["vm01", " \n"], &["vm01", "--", ""]] {
+        lab.exec(args.iter().copied()).ends(2).says(&["the command is empty"]);
+    }
+    assert!(!lab.audit_path().exists());
+}
+
 /// What a bare name stands for is decided by the policy, not by the host.
 #[test]
 fn a_name_is_looked_for_where_the_policy_says() {
@@ -89,6 +99,18 @@ fn a_policy_that_cannot_be_used_denies() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&path, "binaries: [{path: /bin/true}").unwrap();
     denied("not valid YAML");
+    // Half-written: still YAML, and more than half a rule.
+    fs::write(&path, "binaries: [{path: /bin/true}, {path").unwrap();
+    denied("not valid YAML");
+    fs::write(&path, "binaries:\n- path: /bin/true\n- pat").unwrap();
+    denied("binaries");
+    fs::write(&path, [0xff, 0xfe, 0]).unwrap();
+    denied("policy.yml");
+    for empty in ["", "\n", "# nothing\n", "---\n", "{}", "[]", "null"] {
+        fs::write(&path, empty).unwrap();
+        let said = lab.exec(["--exit-code", "table", "vm01", "/bin/true"]);
+        assert_eq!(said.code, Some(7), "{empty:?}: {said:?}");
+    }
     fs::write(&path, "").unwrap();
     denied("the policy is empty");
     fs::write(&path, "binaries: [{path: /bin/true, hosts: '@wbe'}]").unwrap();
@@ -96,5 +118,14 @@ fn a_policy_that_cannot_be_used_denies() {
     fs::remove_file(&path).unwrap();
     denied("does not exist");
     assert_eq!(proxy.connections(), 1);
-    assert_eq!(lab.statuses()[1..], ["policy_denied"; 5]);
+    // A directory, and a link that leads nowhere.
+    fs::create_dir(&path).unwrap();
+    denied("policy.yml");
+    fs::remove_dir(&path).unwrap();
+    std::os::unix::fs::symlink("/nowhere", &path).unwrap();
+    denied("policy.yml");
+    assert_eq!(proxy.connections(), 1);
+    let statuses = lab.statuses();
+    assert_eq!(statuses.len(), 18);
+    assert!(statuses[1..].iter().all(|status| status == "policy_denied"), "{statuses:?}");
 }

@@ -1,6 +1,7 @@
 //! The policy: its example, its decisions against a model and against the shells
 //! that run what it decides on, and what comes of them on a real server.
 
+mod admin;
 mod bounds;
 mod bypass;
 mod counters;
@@ -13,6 +14,7 @@ mod model;
 mod random;
 mod shells;
 mod texts;
+mod withstand;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -45,6 +45,8 @@ pub(super) struct Binary {
     pub(super) path: &'static str,
     pub(super) enabled: bool,
     pub(super) shell: bool,
+    /// As the file says; a program may carry out what it reads there.
+    pub(super) stdin: Option<bool>,
     pub(super) hosts: &'static str,
     pub(super) allowed: Option<Vec<Arg>>,
     pub(super) denied: Vec<Arg>,
@@ -66,6 +68,7 @@ pub(super) struct Transfer {
     pub(super) path: &'static str,
     pub(super) deny: bool,
     pub(super) hosts: &'static str,
+    pub(super) run_as: Vec<&'static str>,
 }
 
 /// A policy.
@@ -76,15 +79,19 @@ pub(super) struct Spec {
     pub(super) path: Option<Vec<&'static str>>,
     pub(super) binaries: Vec<Binary>,
     pub(super) downloads: Vec<Transfer>,
+    pub(super) uploads: Vec<Transfer>,
     pub(super) roles: Option<Vec<Role>>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
+    /// A thing without words, by its permission; `check` takes any of them.
+    Act(&'static str),
     Argv(Vec<&'static str>),
-    /// Commands joined by `;`; whether one of them holds an expansion.
-    Shell(Vec<Vec<&'static str>>, bool),
+    /// Commands; whether pipes join them, or `;`; whether one holds an expansion.
+    Shell(Vec<Vec<&'static str>>, bool, bool),
     Download(Vec<&'static str>),
+    Upload(&'static str),
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +102,7 @@ pub(super) struct Asked {
     pub(super) env: Vec<&'static str>,
     pub(super) cwd: Option<&'static str>,
     pub(super) run_as: Option<&'static str>,
+    pub(super) stdin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,17 +126,26 @@ fn named(hosts: &str, host: &str) -> bool {
 
 impl Spec {
     pub(super) fn allows(&self, asked: &Asked) -> bool {
-        let permission = if let What::Download(_) = asked.what { "download" } else { "exec" };
-        if !self.permits(asked, permission) {
+        let all = "admin download exec kill schedule script shell sudo upload";
+        let needed = match asked.what {
+            What::Act("check") => all,
+            What::Act(permission) => permission,
+            What::Argv(_) | What::Shell(..) => "exec",
+            What::Download(_) => "download",
+            What::Upload(_) => "upload",
+        };
+        if !needed.split(' ').any(|permission| self.permits(asked, permission)) {
             return false;
         }
         if asked.run_as.is_some() && !self.permits(asked, "sudo") {
             return false;
         }
         match &asked.what {
-            What::Argv(words) => self.program(asked, words) == Answer::Yes,
-            What::Shell(commands, dynamic) => self.shell(asked, commands, *dynamic),
-            What::Download(paths) => paths.iter().all(|path| self.download(asked, path)),
+            What::Act(_) => true,
+            What::Argv(words) => self.program(asked, words, asked.stdin) == Answer::Yes,
+            What::Shell(commands, piped, dynamic) => self.shell(asked, commands, *piped, *dynamic),
+            What::Download(paths) => paths.iter().all(|path| moves(&self.downloads, asked, path)),
+            What::Upload(path) => moves(&self.uploads, asked, path),
         }
     }
 
@@ -148,14 +165,22 @@ impl Spec {
         granted
     }
 
-    fn shell(&self, asked: &Asked, commands: &[Vec<&'static str>], dynamic: bool) -> bool {
+    fn shell(
+        &self,
+        asked: &Asked,
+        commands: &[Vec<&'static str>],
+        piped: bool,
+        dynamic: bool,
+    ) -> bool {
         let around = self.around(asked);
         if around == Answer::Never {
             return false;
         }
         if !dynamic {
+            let stdin = |at| asked.stdin || piped && at > 0;
+            let commands = commands.iter().enumerate();
             let answers: Vec<Answer> =
-                commands.iter().map(|words| self.program(asked, words)).collect();
+                commands.map(|(at, words)| self.program(asked, words, stdin(at))).collect();
             if answers.contains(&Answer::Never) {
                 return false;
             }
@@ -189,7 +214,7 @@ impl Spec {
         }
     }
 
-    fn program(&self, asked: &Asked, words: &[&str]) -> Answer {
+    fn program(&self, asked: &Asked, words: &[&str], stdin: bool) -> Answer {
         if self.around(asked) == Answer::Never {
             return Answer::Never;
         }
@@ -199,14 +224,15 @@ impl Spec {
                 || name.starts_with("//")
                 || name.contains("..")
                 || name.ends_with('/');
-            return if odd { Answer::No } else { self.at(asked, name, args) };
+            return if odd { Answer::No } else { self.at(asked, name, args, stdin) };
         }
         let Some(dirs) = &self.path else { return Answer::No };
         if asked.run_as.is_some() || asked.env.contains(&"PATH") {
             return Answer::No;
         }
         let places = dirs.iter().map(|dir| format!("{dir}/{name}"));
-        let answers: Vec<Answer> = places.map(|place| self.at(asked, &place, args)).collect();
+        let answers: Vec<Answer> =
+            places.map(|place| self.at(asked, &place, args, stdin)).collect();
         if answers.contains(&Answer::Never) {
             Answer::Never
         } else if answers.contains(&Answer::No) {
@@ -216,7 +242,7 @@ impl Spec {
         }
     }
 
-    fn at(&self, asked: &Asked, path: &str, args: &[&str]) -> Answer {
+    fn at(&self, asked: &Asked, path: &str, args: &[&str], stdin: bool) -> Answer {
         let mut answer = Answer::No;
         for rule in &self.binaries {
             if rule.path != path || !named(rule.hosts, asked.host) {
@@ -225,7 +251,10 @@ impl Spec {
             if !rule.enabled || rule.denied.iter().any(|denied| forbids(denied, args)) {
                 return Answer::Never;
             }
-            if arguments(rule, args) && self.surroundings(asked, rule) {
+            let obeys = rule.path == "/bin/sh" || rule.path == "/usr/bin/xargs";
+            let unseen = stdin && !rule.stdin.unwrap_or(rule.shell || !obeys);
+            let text = rule.shell && !self.permits(asked, "shell");
+            if arguments(rule, args) && self.surroundings(asked, rule) && !unseen && !text {
                 answer = Answer::Yes;
             }
         }
@@ -250,22 +279,21 @@ impl Spec {
         }
         asked.run_as.is_none_or(|user| rule.run_as.contains(&user))
     }
+}
 
-    fn download(&self, asked: &Asked, path: &str) -> bool {
-        let mut allowed = false;
-        for rule in &self.downloads {
-            let covered = path == rule.path || path.starts_with(&format!("{}/", rule.path));
-            if !covered || !named(rule.hosts, asked.host) {
-                continue;
-            }
-            if rule.deny {
-                return false;
-            }
-            // No such rule of the generator has a user for sudo.
-            allowed |= asked.run_as.is_none();
+fn moves(rules: &[Transfer], asked: &Asked, path: &str) -> bool {
+    let mut allowed = false;
+    for rule in rules {
+        let covered = path == rule.path || path.starts_with(&format!("{}/", rule.path));
+        if !covered || !named(rule.hosts, asked.host) {
+            continue;
         }
-        allowed
+        if rule.deny {
+            return false;
+        }
+        allowed |= asked.run_as.is_none_or(|user| rule.run_as.contains(&user));
     }
+    allowed
 }
 
 fn forbids(denied: &Arg, args: &[&str]) -> bool {
