@@ -129,8 +129,8 @@ mod orchestrator;
 pub use orchestrator::blocking;
 pub use orchestrator::{
     BuildError, Builder, Checks, Consent, HostError, KeyChange, KeyDone, Login, NeedsAudit,
-    NeedsKnownHosts, NeedsPolicy, On, Orchestrator, Overrides, Ready, Report, Request,
-    RequestError, RunError, ShownKey, TrustError,
+    NeedsKnownHosts, NeedsPolicy, On, Orchestrator, Overrides, PolicyChange, PolicyNotReplaced,
+    PolicyWatch, Ready, Report, Request, RequestError, RunError, ShownKey, TrustError,
 };
 
 // Layer 9: the command line.

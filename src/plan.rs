@@ -256,6 +256,7 @@ impl<'a> Deed<'a> {
                 allowed: target.allowed,
                 groups: &target.groups,
                 tags: &target.tags,
+                reached: target.endpoint.as_ref().ok(),
             },
             action: self.what.view(),
             shell: shell.filter(|shell| *shell != "/bin/sh"),

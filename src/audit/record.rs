@@ -133,6 +133,8 @@ pub enum Event {
     KeysAttempt,
     /// They were changed, or not.
     KeysResult,
+    /// Another policy decides from now on.
+    PolicyReloaded,
     /// A host is about to be connected to, for the connection's own sake.
     SessionAttempt,
     /// The connection was made and ended, or could not be made.
@@ -165,6 +167,7 @@ impl Event {
             Self::HostkeyResult => "hostkey.result",
             Self::KeysAttempt => "keys.attempt",
             Self::KeysResult => "keys.result",
+            Self::PolicyReloaded => "policy.reloaded",
             Self::SessionAttempt => "session.attempt",
             Self::SessionResult => "session.result",
         }
@@ -183,7 +186,10 @@ impl Event {
             | Self::HostkeyResult
             | Self::KeysResult
             | Self::SessionResult => Kind::Result,
-            Self::AuditCheckpoint | Self::AuditGap | Self::AuditRecovered => Kind::Fact,
+            Self::AuditCheckpoint
+            | Self::AuditGap
+            | Self::AuditRecovered
+            | Self::PolicyReloaded => Kind::Fact,
         }
     }
 }
@@ -303,6 +309,19 @@ pub struct ActionFacts {
     /// The digest of the script's bytes as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script_sha256: Option<String>,
+    /// The words that were asked to read a script; the path follows them in
+    /// `argv`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interpreter: Vec<String>,
+    /// How many words at the end of `argv` are a script's own arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script_args: Option<usize>,
+    /// What a transfer moves, path by path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Whether a transfer moves what is in directories, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recursive: Option<bool>,
     /// The local path of a transfer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
@@ -331,6 +350,10 @@ impl ActionFacts {
             run_as: None,
             script_id: None,
             script_sha256: None,
+            interpreter: Vec::new(),
+            script_args: None,
+            sources: Vec::new(),
+            recursive: None,
             local: None,
             remote: None,
             bytes: None,

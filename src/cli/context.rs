@@ -117,7 +117,9 @@ impl Context {
     /// The configuration.
     pub(super) fn load_config(&self) -> Result<Config, Failure> {
         let path = self.environment.find_config(self.global.config.as_deref())?;
-        Ok(Config::load_with(path, &self.environment)?)
+        let mut config = Config::load_with(path, &self.environment)?;
+        crate::orchestrator::record_as_machine(&mut config);
+        Ok(config)
     }
 
     /// The account whose process this is.

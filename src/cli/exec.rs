@@ -55,7 +55,7 @@ pub(super) struct Args {
     #[command(flatten)]
     process: ProcessArgs,
     #[command(flatten)]
-    ssh: SshArgs,
+    pub(super) ssh: SshArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

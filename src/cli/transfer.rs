@@ -70,7 +70,7 @@ pub(super) struct Args {
     #[command(flatten)]
     sudo: SudoArgs,
     #[command(flatten)]
-    ssh: SshArgs,
+    pub(super) ssh: SshArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

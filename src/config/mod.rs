@@ -215,6 +215,14 @@ impl Config {
         })
     }
 
+    /// Has everything recorded in this file, because it says so there.
+    pub(crate) fn record_at(&mut self, path: &Path, at: &Location) {
+        self.audit.path = Some(path.into());
+        for key in ["audit.path", "audit.required"] {
+            self.origins.insert(key.into(), at.clone());
+        }
+    }
+
     /// The file this came from, absolute.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use secrecy::SecretString;
 
@@ -13,7 +13,7 @@ use super::{BuildError, Inner, Orchestrator};
 use crate::audit::AuditLog;
 use crate::config::{Config, Environment};
 use crate::hook::{Hook, Hooks};
-use crate::policy::{Breaker, Policy, PolicyError};
+use crate::policy::{Breaker, Policy};
 use crate::prompt::{Prompter, RefusePrompter};
 use crate::redact::Redactor;
 use crate::run::{Counters, Engine, Recorder};
@@ -112,7 +112,8 @@ impl Builder<NeedsKnownHosts> {
 }
 
 impl Builder<NeedsPolicy> {
-    /// Which policy decides. [`Policy::allow_all`] is one, by name.
+    /// Which policy decides. [`Policy::allow_all`] is one, by name. The machine's
+    /// applies only if it is part of it: see [`Policy::machine`].
     pub fn policy(mut self, policy: Policy) -> Builder<NeedsAudit> {
         self.parts.policy = policy;
         self.next()
@@ -240,8 +241,7 @@ impl Builder<Ready> {
         let redactor = Arc::new(parts.redactor);
         let keeper = store_options(&parts.config).filter(|_| parts.remember);
         let keeper = keeper.map(|options| Keeper::new(options, Arc::clone(&redactor)));
-        let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone())
-            .under(parts.policy.sha256());
+        let recorder = Recorder::new(parts.audit.clone(), redactor, os_user.clone());
         let ledger = Ledger::new(parts.config.state_dir.as_ref().map(|dir| dir.join("parts")));
         let counters = Counters::new(parts.config.state_dir.as_ref().map(|dir| dir.join("limits")));
         let operator = parts.operator.or(os_user.clone()).unwrap_or_else(|| "unknown".into());
@@ -251,7 +251,7 @@ impl Builder<Ready> {
                     .counting_by(counters)
                     .with_hooks(Hooks::new(parts.hooks)),
                 config: parts.config,
-                policy: parts.policy,
+                policy: Arc::new(RwLock::new(parts.policy)),
                 access,
                 connector,
                 sessions,
@@ -330,22 +330,20 @@ fn store_options(config: &Config) -> Option<store::Options> {
     })
 }
 
-/// The policy that the configuration names, which speaks of its hosts. Without
-/// one, nothing is denied but what the allowed VMs deny.
-///
-/// # Errors
-/// It cannot be used, and so nothing is to be allowed.
-pub(crate) fn open_policy(config: &Config) -> Result<Policy, PolicyError> {
-    let Some(path) = &config.policy.path else { return Ok(Policy::allow_all()) };
-    let policy = Policy::load(path)?;
-    policy.check_hosts(&config.inventory)?;
-    Ok(policy)
+/// What decides under a configuration: the machine's policy, which it cannot
+/// drop, and the one that it names, which speaks of its hosts. One that cannot be
+/// used denies everything.
+pub(crate) fn policy_or_none(config: &Config) -> Policy {
+    let named = config.policy.path.as_deref();
+    let named = named.map(|path| Policy::load_or_deny(path, &config.inventory));
+    Policy::all_of(std::iter::once(Policy::machine()).chain(named))
 }
 
-/// As [`open_policy`], with a policy that denies everything in place of one
-/// that cannot be used.
-pub(crate) fn policy_or_none(config: &Config) -> Policy {
-    open_policy(config).unwrap_or_else(|error| Policy::unusable(error.summary()))
+/// Has everything recorded where the machine's policy says, if it does.
+pub(crate) fn record_as_machine(config: &mut Config) {
+    if let Some((path, at)) = Policy::machine().log() {
+        config.record_at(path, at);
+    }
 }
 
 /// Opens the log that the configuration names.

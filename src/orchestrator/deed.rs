@@ -34,7 +34,8 @@ impl Orchestrator {
     /// anything is.
     pub(super) fn may(&self, host: &Host, action: ActionView<'_>) -> Decision {
         let groups = self.inventory().memberships().of(host);
-        self.inner.policy.decide(&Request {
+        let reached = self.inner.access.endpoint(self.inventory(), host).ok();
+        self.policy().decide(&Request {
             operator: &self.inner.operator,
             os_user: self.inner.os_user.as_deref(),
             host: HostView {
@@ -42,6 +43,7 @@ impl Orchestrator {
                 allowed: host.allowed,
                 groups: &groups,
                 tags: &host.tags,
+                reached: reached.as_ref(),
             },
             action,
             shell: None,
@@ -105,7 +107,8 @@ impl Orchestrator {
         let Some(vm) = refused_host(error) else { return };
         let asker = self.asker();
         let action = ActionFacts::new(kind);
-        self.inner.engine.recorder().refused(vm, action, &asker, &error.to_string());
+        let policy = self.policy().sha256();
+        self.inner.engine.recorder().refused(vm, action, &asker, policy, &error.to_string());
     }
 
     /// A change of what is trusted.

@@ -11,11 +11,12 @@ mod keys;
 mod labels;
 mod request;
 mod trust;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::AuditLog;
 use crate::config::Config;
@@ -37,7 +38,9 @@ use crate::transport::Endpoint;
 pub use access::Overrides;
 pub use builder::{Builder, NeedsAudit, NeedsKnownHosts, NeedsPolicy, Ready};
 #[cfg(feature = "cli")]
-pub(crate) use builder::{adjustments, open_audit, open_policy, policy_or_none, read_passphrase};
+pub(crate) use builder::{
+    adjustments, open_audit, policy_or_none, read_passphrase, record_as_machine,
+};
 pub use check::Checks;
 pub use error::{BuildError, HostError, RequestError, RunError};
 pub use keys::{KeyChange, KeyDone, Login};
@@ -46,14 +49,18 @@ pub(crate) use keys::{key_path, sharing};
 pub(crate) use request::resolve;
 pub use request::{On, Report, Request};
 pub use trust::{Consent, ShownKey, TrustError};
+pub use watch::{PolicyChange, PolicyNotReplaced, PolicyWatch};
 
 use access::Access;
 
-/// How the inventory's own settings reach a host, without an orchestrator.
+/// How a host would be reached, without an orchestrator.
 #[cfg(feature = "cli")]
-pub(crate) fn endpoint(config: &Config, host: &Host) -> Result<Endpoint, crate::outcome::Failure> {
-    let agent = config.ssh.use_agent;
-    let access = Access::new(&config.remote_execution, agent, Overrides::default());
+pub(crate) fn endpoint(
+    config: &Config,
+    host: &Host,
+    overrides: Overrides,
+) -> Result<Endpoint, crate::outcome::Failure> {
+    let access = Access::new(&config.remote_execution, config.ssh.use_agent, overrides);
     access.endpoint(&config.inventory, host)
 }
 
@@ -68,7 +75,7 @@ pub struct Orchestrator {
 
 struct Inner {
     config: Config,
-    policy: Policy,
+    policy: Arc<RwLock<Policy>>,
     access: Access,
     engine: Engine,
     connector: Arc<SshConnector>,
@@ -94,13 +101,15 @@ impl Orchestrator {
 
     /// Makes the three decisions as the configuration file says: its
     /// known_hosts files, its audit log, and its policy; without one, nothing
-    /// is denied but what the allowed VMs deny. A policy that cannot be used
-    /// denies everything.
+    /// is denied but what the allowed VMs deny. The machine's policy
+    /// ([`Policy::machine`]) applies whatever the file says, and so does the log
+    /// that it names. A policy that cannot be used denies everything.
     ///
     /// # Errors
     /// The file, a known_hosts file or the audit log cannot be used.
     pub fn from_config_file(path: impl AsRef<std::path::Path>) -> Result<Self, BuildError> {
-        let config = Config::load(path)?;
+        let mut config = Config::load(path)?;
+        builder::record_as_machine(&mut config);
         let known_hosts = KnownHosts::load(&config.ssh.known_hosts)?;
         let audit = builder::open_audit(&config)?;
         let policy = builder::policy_or_none(&config);
@@ -194,6 +203,11 @@ impl Orchestrator {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// The policy that decides the next request.
+    pub fn policy(&self) -> Policy {
+        self.inner.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The hosts and groups.

@@ -308,9 +308,9 @@ impl Request {
                 access::runnable(&action, host.os).and_then(|()| access.endpoint(inventory, host));
             targets.push(Target::new(host, memberships.of(host), endpoint));
         }
-        let decide = |action, targets| {
-            Plan::decide(action, targets, asker.clone(), &orchestrator.inner.policy)
-        };
+        // One policy for all of it, whatever becomes of the file meanwhile.
+        let policy = orchestrator.policy();
+        let decide = |action, targets| Plan::decide(action, targets, asker.clone(), &policy);
         let mut plan = decide(action, targets.clone());
         plan.search_script(self.scan, &self.accepted);
         for gate in &self.options.rollout.gates {
@@ -519,7 +519,8 @@ impl Request {
         if let Ok(labels) = self.labels.check() {
             asker.metadata.clone_from(labels);
         }
-        recorder.refused(vm, action, &asker, &error.to_string());
+        let policy = self.orchestrator.policy().sha256();
+        recorder.refused(vm, action, &asker, policy, &error.to_string());
     }
 }
 

@@ -13,6 +13,8 @@ mod decision;
 mod escapes;
 mod file;
 mod interactive;
+mod lint;
+mod machine;
 mod pattern;
 mod request;
 mod rules;
@@ -29,6 +31,8 @@ use std::sync::Arc;
 
 use crate::inventory::Inventory;
 use crate::nodeset::ResolveError;
+use crate::yaml::{Diagnostic, Location, Owner};
+use machine::Machine;
 use rules::Rules;
 
 pub(crate) use pattern::Pattern;
@@ -38,6 +42,7 @@ pub use constraints::{
 };
 pub use decision::{Decision, Token, TokenKind};
 pub use file::{Breaker, PolicyError};
+pub use lint::{Finding, Severity, lint};
 pub use request::{ActionView, HostView, Request};
 pub use validate::{InvalidInput, sanitize_path, validate_arguments, validate_path};
 
@@ -60,10 +65,20 @@ enum Kind {
     AllowAll,
     /// All of them must allow.
     AllOf(Vec<Policy>),
-    /// One file.
-    File(Arc<Rules>),
-    /// A file that cannot be used, and why.
-    Unusable(Arc<str>),
+    /// One file, and where it can be read again.
+    File(Arc<Rules>, Option<Arc<Path>>),
+    /// The machine's, if there is one.
+    Machine(Option<Arc<Machine>>),
+    /// What cannot be used, why, and where it can be read again.
+    Unusable(Arc<str>, Source),
+}
+
+/// Where a policy comes from.
+#[derive(Clone)]
+enum Source {
+    Code,
+    File(Arc<Path>),
+    Machine,
 }
 
 impl Policy {
@@ -75,7 +90,7 @@ impl Policy {
 
     /// Denies everything, and says why: for a policy that cannot be used.
     pub fn unusable(why: impl Into<Arc<str>>) -> Self {
-        Self(Kind::Unusable(why.into()))
+        Self(Kind::Unusable(why.into(), Source::Code))
     }
 
     /// Allows what every one of them allows, within the bounds of all; without
@@ -96,14 +111,58 @@ impl Policy {
         }
     }
 
+    /// The policy of this machine, `/etc/orchestrator/policy.yml`, which applies
+    /// to every run of the program and of
+    /// [`Orchestrator::from_config_file`](crate::Orchestrator::from_config_file).
+    /// Without that file it allows everything; if the file is there and cannot be
+    /// used, it denies everything and says why.
+    ///
+    /// A program that builds its orchestrator by itself decides by its own code
+    /// whether this applies: `Policy::all_of([Policy::machine(), own])`.
+    pub fn machine() -> Self {
+        Self::machine_in(Path::new(machine::DIRECTORY))
+    }
+
+    fn machine_in(dir: &Path) -> Self {
+        Self(match machine::load(dir) {
+            Ok(machine) => Kind::Machine(machine.map(Arc::new)),
+            Err(error) => Kind::Unusable(error.summary().into(), Source::Machine),
+        })
+    }
+
     /// Reads a policy file.
     ///
     /// # Errors
-    /// The file is missing, unreadable, empty, wrong, writable by others or
-    /// belongs to somebody else. Then nothing is to be allowed:
+    /// The file is missing, unreadable, empty, wrong, writable or replaceable by
+    /// others, or belongs to somebody else. Then nothing is to be allowed:
     /// [`unusable`](Self::unusable) does that.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
-        file::load(path.as_ref(), file::NOT_ENFORCED).map(Self::of)
+        let path = path.as_ref();
+        let rules = file::load(path, Owner::Us, file::NOT_ENFORCED)?;
+        machine::refuse_log(&rules)?;
+        Ok(Self(Kind::File(Arc::new(rules), Some(path.into()))))
+    }
+
+    /// Reads a file as it would be read if it were the machine's policy, whoever
+    /// owns it and wherever it is.
+    ///
+    /// # Errors
+    /// It could not be used there.
+    pub fn load_for_machine(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
+        let machine = machine::candidate(path.as_ref())?;
+        Ok(Self(Kind::Machine(Some(Arc::new(machine)))))
+    }
+
+    /// As [`load`](Self::load) for the hosts of an inventory, with a policy that
+    /// denies everything in place of one that cannot be used.
+    pub(crate) fn load_or_deny(path: &Path, inventory: &Inventory) -> Self {
+        let loaded = Self::load(path).and_then(|policy| {
+            policy.check_hosts(inventory)?;
+            Ok(policy)
+        });
+        loaded.unwrap_or_else(|error| {
+            Self(Kind::Unusable(error.summary().into(), Source::File(path.into())))
+        })
     }
 
     /// Reads a policy from a text; `name` stands for the file in places.
@@ -111,31 +170,49 @@ impl Policy {
     /// # Errors
     /// Something in the text is wrong.
     pub fn from_yaml_str(text: &str, name: &str) -> Result<Self, PolicyError> {
-        let rules = file::read(name, text, file::NOT_ENFORCED);
-        rules.map(Self::of).map_err(PolicyError::Invalid)
+        let rules = file::read(name, text, file::NOT_ENFORCED).map_err(PolicyError::Invalid)?;
+        machine::refuse_log(&rules)?;
+        Ok(Self::of(rules))
     }
 
     fn of(rules: Rules) -> Self {
-        Self(Kind::File(Arc::new(rules)))
+        Self(Kind::File(Arc::new(rules), None))
+    }
+
+    /// Reads the files again that this comes from. What comes from no file stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// One of them cannot be used; a policy of the machine that was there is
+    /// gone.
+    pub fn reload(&self) -> Result<Self, PolicyError> {
+        match &self.0 {
+            Kind::AllOf(policies) => {
+                let all: Result<Vec<Self>, _> = policies.iter().map(Self::reload).collect();
+                Ok(Self(Kind::AllOf(all?)))
+            }
+            Kind::File(_, Some(path)) | Kind::Unusable(_, Source::File(path)) => Self::load(path),
+            Kind::Machine(_) | Kind::Unusable(_, Source::Machine) => {
+                let machine = machine::load(Path::new(machine::DIRECTORY))?;
+                if machine.is_none() && matches!(self.0, Kind::Machine(Some(_))) {
+                    return Err(PolicyError::Missing(machine::path()));
+                }
+                Ok(Self(Kind::Machine(machine.map(Arc::new))))
+            }
+            _ => Ok(self.clone()),
+        }
     }
 
     /// Refuses a policy that names groups, tags or hosts which the inventory
-    /// does not have: a typing error there could allow what it should deny.
+    /// does not have: a typing error there could allow what it should deny. The
+    /// machine's policy speaks of the machine's own inventory, and was held
+    /// against that when it was read.
     ///
     /// # Errors
     /// Each such place.
     pub fn check_hosts(&self, inventory: &Inventory) -> Result<(), PolicyError> {
-        let targets = inventory.targets_if_allowed();
-        let mut problems = Vec::new();
-        for selector in self.files().flat_map(|rules| rules.selectors()) {
-            match selector.pattern.resolve(&targets) {
-                // Naming nobody is no mistake by itself.
-                Ok(_) | Err(ResolveError::Empty { .. }) => {}
-                Err(error) => {
-                    problems.push(selector.at.with_message(format!("hosts: {error}")));
-                }
-            }
-        }
+        let problems: Vec<_> =
+            self.ordinary_files().flat_map(|rules| unknown_hosts(rules, inventory)).collect();
         if problems.is_empty() { Ok(()) } else { Err(PolicyError::Invalid(problems)) }
     }
 
@@ -146,6 +223,21 @@ impl Policy {
         (!digests.is_empty()).then(|| digests.join("+"))
     }
 
+    /// Whether this and another one come from files of the same content.
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        self.content() == other.content()
+    }
+
+    fn content(&self) -> Vec<Option<&str>> {
+        match &self.0 {
+            Kind::AllowAll => Vec::new(),
+            Kind::AllOf(policies) => policies.iter().flat_map(Self::content).collect(),
+            Kind::File(rules, _) => vec![Some(&rules.sha256)],
+            Kind::Machine(Some(machine)) => machine.content().to_vec(),
+            Kind::Machine(None) | Kind::Unusable(..) => vec![None],
+        }
+    }
+
     /// What the files hold, in a line each.
     pub fn summary(&self) -> Vec<String> {
         self.files().map(Rules::summary).collect()
@@ -154,6 +246,33 @@ impl Policy {
     /// When hosts are left alone, as each file has it.
     pub fn breakers(&self) -> impl Iterator<Item = Breaker> {
         self.files().filter_map(|rules| rules.breaker)
+    }
+
+    /// Where the machine's policy has every action recorded, whatever the
+    /// configuration says, and where that is written.
+    pub fn log(&self) -> Option<(&Path, &Location)> {
+        match &self.0 {
+            Kind::AllOf(policies) => policies.iter().find_map(Self::log),
+            Kind::Machine(Some(machine)) => {
+                let log = machine.rules.log.as_ref()?;
+                Some((log.path.as_deref()?, log.at.location()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Why everything is denied, of each policy that cannot be used.
+    pub fn troubles(&self) -> Vec<&str> {
+        match &self.0 {
+            Kind::AllOf(policies) => policies.iter().flat_map(Self::troubles).collect(),
+            Kind::Unusable(why, _) => vec![why],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Each file and its SHA-256, in hexadecimal.
+    pub fn sources(&self) -> Vec<(String, String)> {
+        self.files().map(|rules| (rules.file.file().to_owned(), rules.sha256.clone())).collect()
     }
 
     /// Decides a request.
@@ -183,15 +302,17 @@ impl Policy {
 
     fn by_rules(&self, request: &Request<'_>) -> Decision {
         match &self.0 {
-            Kind::AllowAll => Decision::allow(ALLOW_ALL),
-            Kind::File(rules) => decide::decide(rules, request),
-            Kind::Unusable(why) => {
+            Kind::AllowAll | Kind::Machine(None) => Decision::allow(ALLOW_ALL),
+            Kind::File(rules, _) => decide::decide(rules, request),
+            Kind::Machine(Some(machine)) => machine.decide(request),
+            Kind::Unusable(why, _) => {
                 let hint = "repair it: `orchestrator policy check FILE` says what is wrong";
                 Decision::deny(UNUSABLE, why.to_string(), hint.into())
             }
             Kind::AllOf(policies) => {
                 let mut all: Option<Decision> = None;
-                for policy in policies {
+                let absent = |policy: &&Self| matches!(policy.0, Kind::Machine(None));
+                for policy in policies.iter().filter(|policy| !absent(policy)) {
                     let decision = policy.by_rules(request);
                     if !decision.allow {
                         return decision;
@@ -210,20 +331,44 @@ impl Policy {
     /// Every file of it.
     fn files(&self) -> Box<dyn Iterator<Item = &Rules> + '_> {
         match &self.0 {
-            Kind::AllowAll | Kind::Unusable(_) => Box::new(std::iter::empty()),
-            Kind::File(rules) => Box::new(std::iter::once(&**rules)),
+            Kind::Machine(machine) => Box::new(machine.iter().map(|machine| &machine.rules)),
             Kind::AllOf(policies) => Box::new(policies.iter().flat_map(Self::files)),
+            _ => self.ordinary_files(),
+        }
+    }
+
+    /// Every file of it but the machine's.
+    fn ordinary_files(&self) -> Box<dyn Iterator<Item = &Rules> + '_> {
+        match &self.0 {
+            Kind::AllowAll | Kind::Machine(_) | Kind::Unusable(..) => Box::new(std::iter::empty()),
+            Kind::File(rules, _) => Box::new(std::iter::once(&**rules)),
+            Kind::AllOf(policies) => Box::new(policies.iter().flat_map(Self::ordinary_files)),
         }
     }
 }
 
+/// What the selectors of a file name that an inventory does not have.
+fn unknown_hosts(rules: &Rules, inventory: &Inventory) -> Vec<Diagnostic> {
+    let targets = inventory.targets_if_allowed();
+    let unknown =
+        rules.selectors().filter_map(|selector| match selector.pattern.resolve(&targets) {
+            // Naming nobody is no mistake by itself.
+            Ok(_) | Err(ResolveError::Empty { .. }) => None,
+            Err(error) => Some(selector.at.with_message(format!("hosts: {error}"))),
+        });
+    unknown.collect()
+}
+
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = |rules: &Rules| format!("{}, {}", rules.file.file(), rules.sha256);
         match &self.0 {
             Kind::AllowAll => f.write_str("Policy(allow-all)"),
             Kind::AllOf(policies) => f.debug_tuple("Policy::all_of").field(policies).finish(),
-            Kind::File(rules) => write!(f, "Policy({}, {})", rules.file.file(), rules.sha256),
-            Kind::Unusable(why) => write!(f, "Policy(unusable: {why})"),
+            Kind::File(rules, _) => write!(f, "Policy({})", file(rules)),
+            Kind::Machine(None) => f.write_str("Policy(machine: none)"),
+            Kind::Machine(Some(machine)) => write!(f, "Policy(machine: {})", file(&machine.rules)),
+            Kind::Unusable(why, _) => write!(f, "Policy(unusable: {why})"),
         }
     }
 }

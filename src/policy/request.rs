@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::ids::VmId;
 use crate::nodeset::Member;
+use crate::transport::Endpoint;
 
 /// What is asked for, on one host.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,9 @@ pub struct HostView<'a> {
     pub groups: &'a [String],
     /// Its tags.
     pub tags: &'a [String],
+    /// How it would be reached, if that is known. Only the machine's policy asks
+    /// for it, and denies where it is not.
+    pub reached: Option<&'a Endpoint>,
 }
 
 /// An action as policy sees it: byte for byte what the host gets.

@@ -1,6 +1,7 @@
 //! A policy file, read and compiled: what decisions are made from.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::constraints::{Instances, Limits, Rate, Sandbox};
 use super::decision::RuleId;
@@ -30,6 +31,17 @@ pub(super) struct Rules {
     /// What accounts of this machine stand for.
     pub(super) operators: BTreeMap<String, Operator>,
     pub(super) breaker: Option<Breaker>,
+    /// Where everything must be recorded; only the machine's policy says that.
+    pub(super) log: Option<Log>,
+}
+
+/// Where everything must be recorded.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// The file, if it is named.
+    pub(super) path: Option<PathBuf>,
+    /// The place of its name.
+    pub(super) at: Diagnostic,
 }
 
 /// What holds for every rule.

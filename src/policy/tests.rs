@@ -56,6 +56,7 @@ impl Asked {
                 allowed: self.allowed,
                 groups: &self.groups,
                 tags: &self.tags,
+                reached: None,
             },
             action,
             shell: self.shell,

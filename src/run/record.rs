@@ -29,7 +29,6 @@ pub struct Recorder {
     log: Option<AuditLog>,
     redactor: Arc<Redactor>,
     os_user: Option<String>,
-    policy_sha256: Option<String>,
 }
 
 /// What ties a result to its attempt.
@@ -43,12 +42,7 @@ pub(super) use commands::Nth;
 impl Recorder {
     /// A recorder; without a log it records nothing.
     pub fn new(log: Option<AuditLog>, redactor: Arc<Redactor>, os_user: Option<String>) -> Self {
-        Self { log, redactor, os_user, policy_sha256: None }
-    }
-
-    /// Records that this policy was in force where nothing was decided by it.
-    pub fn under(self, policy_sha256: Option<String>) -> Self {
-        Self { policy_sha256, ..self }
+        Self { log, redactor, os_user }
     }
 
     /// A text without the secrets in it.
@@ -109,9 +103,16 @@ impl Recorder {
     }
 
     /// Records a request for a host that may not be used: it never became a
-    /// plan. Blocks until it is durable; a log that fails cannot stop what is
-    /// refused anyway.
-    pub(crate) fn refused(&self, vm: &VmId, action: ActionFacts, asker: &Asker, why: &str) {
+    /// plan, so that the policy in force did not decide it. Blocks until it is
+    /// durable; a log that fails cannot stop what is refused anyway.
+    pub(crate) fn refused(
+        &self,
+        vm: &VmId,
+        action: ActionFacts,
+        asker: &Asker,
+        policy_sha256: Option<String>,
+        why: &str,
+    ) {
         let Some(log) = &self.log else { return };
         let (attempt, result) = match action.kind {
             ActionKind::Check => (Event::SessionAttempt, Event::SessionResult),
@@ -132,7 +133,6 @@ impl Recorder {
         });
         record.action = Some(action);
         let rule = "builtin/allowed-vms".to_owned();
-        let policy_sha256 = self.policy_sha256.clone();
         record.decision = Some(DecisionFacts { allow: false, rule, policy_sha256, within: None });
         record.reason = asker.reason.as_deref().map(|text| self.without_known(text));
         record.metadata = self.labels(&asker.metadata);
@@ -203,6 +203,9 @@ impl Recorder {
         action.sha256 = None;
         action.script_id.clone_from(&script.id);
         action.script_sha256 = script.sha256().map(str::to_owned);
+        action.interpreter =
+            clip_words(script.interpreter.iter().map(|word| self.redact(&word.to_string_lossy())));
+        action.script_args = Some(script.args.len());
         action.remote = match (&script.source, &script.place) {
             (ScriptSource::Host(path), _) | (_, Some(path)) => Some(self.path(path)),
             _ => None,
@@ -211,13 +214,15 @@ impl Recorder {
     }
 
     fn transfer(&self, transfer: &Transfer) -> ActionFacts {
-        let sources = transfer.sources.iter().map(|path| self.path(path)).collect::<Vec<_>>();
-        let (sources, target) = (sources.join(" "), self.path(&transfer.target));
+        let each = transfer.sources.iter().map(|path| self.path(path)).collect::<Vec<_>>();
+        let (sources, target) = (each.join(" "), self.path(&transfer.target));
         let (kind, local, remote) = match transfer.direction {
             Direction::Download => (ActionKind::Download, target, sources),
             Direction::Upload => (ActionKind::Upload, sources, target),
         };
         let mut action = ActionFacts::new(kind);
+        action.sources = clip_words(each.into_iter());
+        action.recursive = Some(transfer.recursive);
         action.local = Some(local);
         action.remote = Some(remote);
         action.sha256.clone_from(&transfer.sha256);

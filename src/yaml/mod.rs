@@ -23,7 +23,7 @@ pub use diagnostic::{Diagnostic, Location};
 pub(crate) use document::{Document, Position, SIZE_MAX};
 pub(crate) use nearest::nearest;
 pub(crate) use section::{Key, Section, Written};
-pub(crate) use trusted::{Untrusted, check_trusted, read_trusted};
+pub(crate) use trusted::{Owner, Untrusted, check_trusted, check_way, read_owned, read_trusted};
 pub(crate) use value::Value;
 pub(crate) use warnings::Warnings;
 

@@ -23,7 +23,7 @@ pub(super) enum Command {
 
 /// Which log.
 #[derive(clap::Args)]
-struct Log {
+pub(super) struct Log {
     /// The log to read [default: audit.path of the configuration]
     #[arg(long, env = "ORCHESTRATOR_LOG", value_name = "FILE")]
     log: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
 }
 
 impl Log {
-    fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.log {
             return Ok(path.clone());
         }
@@ -54,7 +54,7 @@ impl Log {
 
 /// A log that cannot be read stops nothing else, unlike one that cannot be
 /// written.
-fn unreadable(error: AuditError) -> Failure {
+pub(super) fn unreadable(error: AuditError) -> Failure {
     let exit = match &error {
         AuditError::Missing(_) | AuditError::Key(_) => Exit::Usage,
         AuditError::Broken { .. } => Exit::Verification,

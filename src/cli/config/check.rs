@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::Overrides;
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, chain};
 use crate::cli::stdout::print;
 use crate::config::{Config, KeyStorageType};
 use crate::inventory::Inventory;
-use crate::orchestrator::{adjustments, endpoint, open_policy, read_passphrase};
+use crate::orchestrator::{adjustments, endpoint, policy_or_none, read_passphrase};
+use crate::policy::Policy;
 use crate::report::{escape, exit::Exit};
 use crate::ssh::keys;
 use crate::ssh::known_hosts::KnownHosts;
@@ -43,9 +45,9 @@ pub(super) fn run(context: &Context) -> Result<u8, Failure> {
         let hint = "set audit.path".to_owned();
         findings.wrong("there is no place for the audit log".into(), Some(hint));
     }
-    if let Err(error) = open_policy(&config) {
+    for trouble in policy_or_none(&config).troubles() {
         let hint = "until then everything is denied; `orchestrator policy check` tells all of it";
-        findings.wrong(error.summary(), Some(hint.into()));
+        findings.wrong(trouble.to_owned(), Some(hint.into()));
     }
     print(|out| tell(out, &config, known, keys, &findings))?;
     findings.tell(context);
@@ -111,10 +113,20 @@ fn tell(
     }
     writeln!(out, "audit log    {}", path(config.audit.path.as_deref()))?;
     writeln!(out, "policy       {}", path(config.policy.path.as_deref()))?;
+    writeln!(out, "machine      {}", machine(&Policy::machine()))?;
     let wrong = findings.wrong_count();
     let odd = findings.0.len() - wrong + config.warnings().len();
     writeln!(out, "found        {}, {}", counted(wrong, "error"), counted(odd, "warning"))?;
     Ok(())
+}
+
+/// The machine's policy, in a few words.
+pub(in crate::cli) fn machine(policy: &Policy) -> String {
+    match (policy.sources().first(), policy.troubles().first()) {
+        (_, Some(_)) => "a policy that cannot be used, so everything is denied".into(),
+        (Some((file, sha256)), None) => format!("policy {file} sha256 {sha256}"),
+        (None, None) => "no policy of its own".into(),
+    }
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -147,7 +159,7 @@ fn known_hosts(config: &Config, findings: &mut Findings) -> Option<usize> {
 fn private_keys(config: &Config, findings: &mut Findings) -> usize {
     let mut seen = HashSet::new();
     for host in config.inventory.allowed() {
-        match endpoint(config, host) {
+        match endpoint(config, host, Overrides::default()) {
             Err(failure) => findings.wrong(failure.message, failure.hint),
             Ok(endpoint) => {
                 for path in key_files(&endpoint) {

@@ -1,6 +1,6 @@
 //! `config`: what is configured, and whether it can work.
 
-mod check;
+pub(super) mod check;
 mod show;
 
 use super::context::Context;

@@ -59,7 +59,7 @@ impl<'a> Portrait<'a> {
         };
         let name = name.ok();
         let lines = name.as_ref().map(|name| known_hosts.lines_of(name)).unwrap_or_default();
-        let endpoint = crate::orchestrator::endpoint(config, host);
+        let endpoint = crate::orchestrator::endpoint(config, host, crate::Overrides::default());
         Self { config, host, endpoint, name, lines }
     }
 

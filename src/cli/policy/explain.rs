@@ -20,7 +20,7 @@ use crate::plan::{Asker, Plan, Target};
 use crate::policy::{Decision, Limits, Policy, Scope, Token, TokenKind};
 use crate::remote::{Action, Script};
 use crate::report::exit::Exit;
-use crate::{RequestError, report};
+use crate::{Overrides, RequestError, report};
 
 /// Say what would be decided, by which rule, and what to change.
 ///
@@ -64,6 +64,15 @@ impl What {
         }
     }
 
+    fn overrides(&self) -> Result<Overrides, Failure> {
+        match self {
+            Self::Exec(args) => args.ssh.overrides(),
+            Self::Push(args) => args.transfer.ssh.overrides(),
+            Self::Pull(args) => args.transfer.ssh.overrides(),
+            Self::Script(args) => args.ssh.overrides(),
+        }
+    }
+
     fn action(&self, config: &Config) -> Result<Action, Failure> {
         let (mut action, _) = match self {
             Self::Exec(args) => args.action(),
@@ -100,7 +109,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         Some(file) => {
             let policy = Policy::load(file)?;
             policy.check_hosts(&config.inventory)?;
-            policy
+            Policy::all_of([Policy::machine(), policy])
         }
     };
     let user = args.user.as_deref().or(context.os_user());
@@ -111,7 +120,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         ..Asker::default()
     };
     let action = args.what.action(&config)?;
-    let targets = targets(context, &config, args.what.parts().0)?;
+    let targets = targets(context, &config, args.what.parts().0, &args.what.overrides()?)?;
     let mut plan = Plan::decide(action, targets, asker, &policy);
     if let What::Script(script) = &args.what {
         let search = script.search();
@@ -122,7 +131,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     if args.json() {
         print_json(&document(&plan, user, &groups))?;
     } else {
-        print(|out| groups.iter().try_for_each(|group| tell(out, &plan, user, group)))?;
+        let files = policy.sources();
+        print(|out| groups.iter().try_for_each(|group| tell(out, &plan, user, &files, group)))?;
     }
     let denied = groups.iter().any(|(decision, _)| !decision.allow);
     Ok(if denied { Exit::Denied.code() } else { Exit::Ok.code() })
@@ -133,13 +143,16 @@ fn targets(
     context: &Context,
     config: &Config,
     request: &RequestArgs,
+    overrides: &Overrides,
 ) -> Result<Vec<Target>, Failure> {
     let selection = request.narrow.select(context, &request.targets)?.selection;
     let inventory = &config.inventory;
     let hosts = selection.resolve(&inventory.targets()).map_err(RequestError::Pattern)?;
     let memberships = inventory.memberships();
     let hosts = hosts.iter().filter_map(|vm| inventory.get(vm));
-    Ok(hosts.map(|host| Target::new(host, memberships.of(host), endpoint(config, host))).collect())
+    let target =
+        |host| Target::new(host, memberships.of(host), endpoint(config, host, overrides.clone()));
+    Ok(hosts.map(target).collect())
 }
 
 /// Hosts for which the same was decided, told once.
@@ -164,6 +177,7 @@ fn tell(
     out: &mut dyn Write,
     plan: &Plan,
     user: &str,
+    files: &[(String, String)],
     (decision, hosts): &Group,
 ) -> Result<(), Failure> {
     let verdict = if decision.allow { "allowed" } else { "DENIED" };
@@ -202,8 +216,11 @@ fn tell(
     if decision.requires_approval {
         line("approval", "somebody else has to approve exactly this first".into())?;
     }
-    if let Some(sha256) = &decision.policy_sha256 {
-        line("policy", format!("sha256 {sha256}"))?;
+    for sha256 in decision.policy_sha256.iter().flat_map(|digests| digests.split('+')) {
+        // With a single file, its place above says which.
+        let file = files.iter().filter(|_| files.len() > 1).find(|(_, own)| own == sha256);
+        let file = file.map(|(name, _)| format!("{name} ")).unwrap_or_default();
+        line("policy", format!("{file}sha256 {sha256}"))?;
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use super::request::{ActionView, Request};
 use super::rules::{Permission, Role, Rules};
 use verdict::Verdict;
 
+pub(super) use terms::accepts;
+
 /// The rule of everything that no rule allows.
 const DEFAULT_DENY: &str = "builtin/default-deny";
 /// The rule about how a program may be named.

@@ -43,6 +43,15 @@ pub(super) fn forbid(
     Ok(())
 }
 
+/// Whether a rule has nothing against these arguments.
+pub(in crate::policy) fn accepts(terms: &Terms, args: &[&str]) -> bool {
+    let forbids = |(position, arg): (usize, &&str)| {
+        let mut denied = terms.denied_args.iter();
+        denied.any(|rule| rule.speaks_of(position) && rule.pattern.forbids(arg))
+    };
+    !args.iter().enumerate().any(forbids) && arguments(terms, args, 1).is_ok()
+}
+
 /// What no rule of this file can allow: variables that choose what is executed,
 /// and a directory that is not written in one way.
 pub(super) fn forbid_always(rules: &Rules, request: &Request<'_>) -> Result<(), Denied> {

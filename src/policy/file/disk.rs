@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::rules::Rules;
-use crate::yaml::{Diagnostic, Untrusted, read_trusted};
+use crate::yaml::{Diagnostic, Owner, Untrusted, check_way, read_owned};
 
 /// Bytes of a policy file at most.
 const SIZE_MAX: usize = 8 << 20;
@@ -26,6 +26,15 @@ pub enum PolicyError {
     /// Something in the file is wrong: everything that is, in its order.
     #[error("{}", all(.0))]
     Invalid(Vec<Diagnostic>),
+    /// The machine's policy chooses hosts, and the machine's inventory, by which
+    /// it does, cannot be used.
+    #[error("the machine's policy chooses hosts by the inventory in {}, which cannot be used: {why}", .path.display())]
+    MachineInventory {
+        /// The configuration that holds the inventory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no such file.
     #[error("the policy {} does not exist: put it there, or correct policy.path", .0.display())]
     Missing(PathBuf),
@@ -35,6 +44,24 @@ pub enum PolicyError {
     /// The file is not text.
     #[error("the policy {} is not UTF-8 text", .0.display())]
     NotText(PathBuf),
+    /// The machine's policy belongs to somebody who could change what is allowed.
+    #[error("the machine's policy {} belongs to user id {owner}, not to root: run `chown root {}`", .path.display(), .path.display())]
+    NotRoots {
+        /// The file.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+    },
+    /// Others could put another file in its place.
+    #[error("the policy {} can be replaced by others: {} {why}", .path.display(), .dir.display())]
+    Replaceable {
+        /// The file.
+        path: PathBuf,
+        /// The directory, or the symbolic link, on the way to it.
+        dir: PathBuf,
+        /// What is wrong with that, and what to do.
+        why: String,
+    },
     /// The file cannot be read.
     #[error("the policy {} cannot be read: {source}", .path.display())]
     Unreadable {
@@ -80,15 +107,26 @@ impl PolicyError {
     }
 }
 
-/// Reads a regular file that only its owner, who must be us or root, can have
-/// written.
+/// Reads a regular file that only its owner can have written or replaced; the
+/// owner must be trusted.
 pub(in crate::policy) fn load(
     path: &Path,
+    owner: Owner,
     not_enforced: &'static [&'static str],
 ) -> Result<Rules, PolicyError> {
-    let bytes = read_trusted(path, SIZE_MAX).map_err(|why| {
+    let text = read_text(path, owner)?;
+    super::read(&path.display().to_string(), &text, not_enforced).map_err(PolicyError::Invalid)
+}
+
+/// The text of such a file.
+pub(in crate::policy) fn read_text(path: &Path, owner: Owner) -> Result<String, PolicyError> {
+    check_way(path, owner).map_err(|(dir, why)| replaceable(path, dir, why))?;
+    let bytes = read_owned(path, SIZE_MAX, owner).map_err(|why| {
         let path = path.to_path_buf();
         match why {
+            Untrusted::ForeignOwner { owner: uid, .. } if owner == Owner::Root => {
+                PolicyError::NotRoots { path, owner: uid }
+            }
             Untrusted::ForeignOwner { owner, user } => {
                 PolicyError::ForeignOwner { path, owner, user }
             }
@@ -100,8 +138,25 @@ pub(in crate::policy) fn load(
     if bytes.len() > SIZE_MAX {
         return Err(PolicyError::TooLarge(path.into()));
     }
-    let text = String::from_utf8(bytes).map_err(|_| PolicyError::NotText(path.into()))?;
-    super::read(&path.display().to_string(), &text, not_enforced).map_err(PolicyError::Invalid)
+    String::from_utf8(bytes).map_err(|_| PolicyError::NotText(path.into()))
+}
+
+fn replaceable(path: &Path, dir: PathBuf, why: Untrusted) -> PolicyError {
+    let path = path.to_path_buf();
+    let why = match why {
+        Untrusted::ForeignOwner { owner, .. } => {
+            format!("belongs to user id {owner}: run `chown root {}`", dir.display())
+        }
+        Untrusted::Missing => return PolicyError::Missing(path),
+        Untrusted::Unreadable(source) => return PolicyError::Unreadable { path, source },
+        Untrusted::WritableByOthers { mode } => {
+            format!(
+                "can be written by others (mode {mode:04o}): run `chmod go-w {}`",
+                dir.display()
+            )
+        }
+    };
+    PolicyError::Replaceable { path, dir, why }
 }
 
 fn all(problems: &[Diagnostic]) -> String {

@@ -1,6 +1,6 @@
 //! `version`, `metadata`, `global` and `audit`.
 
-use super::super::rules::Global;
+use super::super::rules::{Global, Log};
 use super::super::validate::validate_path;
 use super::super::variables::Names;
 use super::bounds::Sandboxes;
@@ -83,15 +83,27 @@ impl<'d> Reader<'d> {
         lines.into_iter().flatten().collect()
     }
 
-    /// Everything is recorded; what says otherwise is refused.
-    pub(super) fn audit(&mut self, value: Option<Value<'d>>) {
-        let Some(mut section) = value.and_then(|value| self.section(value)) else { return };
-        if let Some(value) = section.get_or_null("enabled") {
-            let enabled = self.keep(value.boolean());
-            if enabled == Some(false) {
-                self.problem(value.diagnostic("actions are always recorded: remove this line"));
+    /// Everything is recorded; what says otherwise is refused. Gives where, if
+    /// the file says that.
+    pub(super) fn audit(&mut self, value: Option<Value<'d>>) -> Option<Log> {
+        let value = value?;
+        let mut section = self.section(value)?;
+        let mut required = false;
+        for key in ["enabled", "required"] {
+            let Some(value) = section.get_or_null(key) else { continue };
+            match self.keep(value.boolean()) {
+                Some(false) => {
+                    self.problem(value.diagnostic("actions are always recorded: remove this line"));
+                }
+                given => required |= given.is_some() && key == "required",
             }
         }
+        let at = section.get("path");
+        let path = at.and_then(|value| {
+            let text = self.keep(value.word())?;
+            let valid = validate_path(text).map_err(|error| value.diagnostic(&error.to_string()));
+            self.keep(valid).map(|()| text.into())
+        });
         if let Some(value) = section.get_or_null("log_level")
             && !matches!(value.text(), Ok("all"))
         {
@@ -112,6 +124,8 @@ impl<'d> Reader<'d> {
         let message = "the configuration says where the audit log is: audit.path";
         self.refuse(&mut section, "destinations", message);
         self.end(&section);
+        let at = at.unwrap_or(value).diagnostic("");
+        (required || path.is_some()).then_some(Log { path, at })
     }
 
     fn refuse(&mut self, section: &mut Section<'d>, key: &'static str, why: &str) {

@@ -18,7 +18,7 @@ use reader::Reader;
 
 pub use bounds::Breaker;
 pub use disk::PolicyError;
-pub(super) use disk::load;
+pub(super) use disk::{load, read_text};
 pub(super) use pending::NOT_ENFORCED;
 pub(super) use terms::basename;
 
@@ -32,6 +32,16 @@ pub(super) fn read(
     text: &str,
     not_enforced: &'static [&'static str],
 ) -> Result<Rules, Vec<Diagnostic>> {
+    let (rules, problems) = read_with_problems(name, text, not_enforced)?;
+    if problems.is_empty() { Ok(rules) } else { Err(problems) }
+}
+
+/// As [`read`], with everything that could be read beside what is wrong.
+pub(super) fn read_with_problems(
+    name: &str,
+    text: &str,
+    not_enforced: &'static [&'static str],
+) -> Result<(Rules, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(name, text).map_err(|problem| vec![problem])?;
     let root = document.root();
     if root.is_null() {
@@ -50,6 +60,7 @@ pub(super) fn read(
         roles: None,
         operators: Default::default(),
         breaker: None,
+        log: None,
     };
     if root.list().is_ok() {
         let path: Vec<String> = PATH_OF_LISTS.map(str::to_owned).into();
@@ -58,8 +69,7 @@ pub(super) fn read(
     } else {
         read_sections(&mut reader, &mut rules);
     }
-    let problems = reader.into_problems();
-    if problems.is_empty() { Ok(rules) } else { Err(problems) }
+    Ok((rules, reader.into_problems()))
 }
 
 fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
@@ -73,7 +83,7 @@ fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
     reader.end(&root);
     reader.version(version);
     rules.name = reader.metadata(metadata);
-    reader.audit(audit);
+    rules.log = reader.audit(audit);
     let sandboxes = reader.sandboxes(profiles);
     rules.global = reader.global(global, &sandboxes);
     let path = rules.global.path.as_deref();
@@ -86,6 +96,6 @@ fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
     rules.breaker = reader.breaker(breaker);
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes))
 }

@@ -9,7 +9,7 @@ fn found(action: ActionView<'_>, sudo: Option<&str>, stdin_given: bool) -> Optio
     let request = Request {
         operator: "alice",
         os_user: None,
-        host: HostView { id: &host, allowed: true, groups: &[], tags: &[] },
+        host: HostView { id: &host, allowed: true, groups: &[], tags: &[], reached: None },
         action,
         shell: None,
         run_as: sudo,

@@ -10,10 +10,14 @@ mod explain;
 #[path = "../../../src/policy/shell/mod.rs"]
 mod grammar;
 mod hosts;
+mod lint;
+mod machine;
 mod model;
 mod random;
+mod replay;
 mod shells;
 mod texts;
+mod watch;
 mod withstand;
 
 use std::fs;

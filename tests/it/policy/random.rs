@@ -67,7 +67,7 @@ fn decide(policy: &Policy, asked: &Asked) -> (bool, String) {
     let decision = policy.decide(&Request {
         operator: "somebody",
         os_user: Some(asked.user),
-        host: HostView { id: &id, allowed: true, groups: &groups, tags: &tags },
+        host: HostView { id: &id, allowed: true, groups: &groups, tags: &tags, reached: None },
         action,
         shell: None,
         run_as: asked.run_as,

@@ -161,7 +161,7 @@ fn allowed(policy: &Policy, asked: &Asked, cwd: &std::path::Path) -> bool {
     let decision = policy.decide(&Request {
         operator: "somebody",
         os_user: Some("somebody"),
-        host: HostView { id: &id, allowed: true, groups: &[], tags: &[] },
+        host: HostView { id: &id, allowed: true, groups: &[], tags: &[], reached: None },
         action,
         shell: None,
         run_as: None,
