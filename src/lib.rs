@@ -115,7 +115,8 @@ pub mod audit;
 pub mod store;
 pub mod transfer;
 
-// Layer 6: the engine.
+// Layer 6: plans that others approve; the engine.
+pub mod approval;
 pub mod run;
 
 // Layer 7: settings in, reports out; keys; what is wrong with a host.
@@ -128,9 +129,10 @@ pub mod report;
 mod orchestrator;
 pub use orchestrator::blocking;
 pub use orchestrator::{
-    BuildError, Builder, Checks, Consent, HostError, KeyChange, KeyDone, Login, NeedsAudit,
-    NeedsKnownHosts, NeedsPolicy, On, Orchestrator, Overrides, PolicyChange, PolicyNotReplaced,
-    PolicyWatch, Ready, Report, Request, RequestError, RunError, ShownKey, TrustError,
+    Application, ApplyError, BuildError, Builder, Checks, Consent, HostError, KeyChange, KeyDone,
+    Login, NeedsAudit, NeedsKnownHosts, NeedsPolicy, On, Orchestrator, Overrides, PlanError,
+    PolicyChange, PolicyNotReplaced, PolicyWatch, Ready, Report, Request, RequestError, RunError,
+    ShownKey, SignedPlan, TrustError,
 };
 
 // Layer 9: the command line.

@@ -1,6 +1,7 @@
 //! What will be done, decided before anything is: `--dry-run` shows exactly
 //! this.
 
+mod approved;
 mod label;
 mod threats;
 
@@ -18,6 +19,7 @@ use crate::remote::{
 };
 use crate::transport::Endpoint;
 
+pub use approved::{Applied, Approver};
 pub(crate) use label::LABELS_MAX;
 pub use label::{InvalidLabel, Label};
 pub use threats::RULE_PREFIX;
@@ -40,6 +42,9 @@ pub struct Plan {
     /// What is run on each batch to learn whether the next one may follow, on
     /// the same hosts in the same order.
     pub probes: Vec<Plan>,
+    /// The plan file that it comes from. Private, so that nobody else can claim
+    /// an approval.
+    pub(crate) applied: Option<Arc<Applied>>,
 }
 
 /// One host of a plan.
@@ -145,6 +150,7 @@ impl Plan {
             action,
             hosts,
             probes: Vec::new(),
+            applied: None,
         }
     }
 
@@ -153,7 +159,9 @@ impl Plan {
     pub fn probe_by(&mut self, mut probe: Self) {
         probe.run = self.run;
         for (host, probed) in self.hosts.iter_mut().zip(&probe.hosts) {
-            if host.decision.allow && !probed.decision.allow {
+            if host.decision.allow && probed.decision.allow {
+                host.decision.requires_approval |= probed.decision.requires_approval;
+            } else if host.decision.allow {
                 let reason = probed.decision.reason.as_deref().unwrap_or("denied");
                 host.decision = Decision {
                     reason: Some(format!("the gate's probe: {reason}")),

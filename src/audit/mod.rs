@@ -43,8 +43,8 @@ pub use filter::Filter;
 pub use log::{AuditLog, Options, Receipt};
 pub use reader::{Entry, Reader};
 pub use record::{
-    ActionFacts, ActionKind, ActorFacts, DecisionFacts, Event, FileFacts, Kind, OpId, Record,
-    ResultFacts, SshFacts, TargetFacts, TransferFacts,
+    ActionFacts, ActionKind, ActorFacts, ApproverFacts, DecisionFacts, Event, FileFacts, Kind,
+    OpId, PlanFacts, Record, ResultFacts, SshFacts, TargetFacts, TransferFacts,
 };
 pub use redaction::Redact;
 pub use tail::{Follower, tail};

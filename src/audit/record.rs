@@ -1,6 +1,7 @@
 //! What one record says. The writer adds when, where and the chain.
 
 mod files;
+mod plan;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use self::files::{FileFacts, TransferFacts};
+pub use self::plan::{ApproverFacts, PlanFacts};
 use super::escape::escape_json;
 use crate::ids::{RunId, VmId};
 use crate::outcome::{Kill, Phase, Status};
@@ -45,6 +47,9 @@ pub struct Record {
     /// Why it was allowed or denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionFacts>,
+    /// The plan file that it is about, or comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanFacts>,
     /// What became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultFacts>,
@@ -69,6 +74,7 @@ impl Record {
             target: None,
             action: None,
             decision: None,
+            plan: None,
             result: None,
             reason: None,
             metadata: BTreeMap::new(),
@@ -133,6 +139,14 @@ pub enum Event {
     KeysAttempt,
     /// They were changed, or not.
     KeysResult,
+    /// A plan file passed every check, is spent, and is about to be carried out.
+    PlanApplied,
+    /// A plan file was signed by somebody who approves it.
+    PlanApproved,
+    /// A plan was written to a file.
+    PlanCreated,
+    /// A plan file was to be applied, and was not.
+    PlanRefused,
     /// Another policy decides from now on.
     PolicyReloaded,
     /// A host is about to be connected to, for the connection's own sake.
@@ -167,6 +181,10 @@ impl Event {
             Self::HostkeyResult => "hostkey.result",
             Self::KeysAttempt => "keys.attempt",
             Self::KeysResult => "keys.result",
+            Self::PlanApplied => "plan.applied",
+            Self::PlanApproved => "plan.approved",
+            Self::PlanCreated => "plan.created",
+            Self::PlanRefused => "plan.refused",
             Self::PolicyReloaded => "policy.reloaded",
             Self::SessionAttempt => "session.attempt",
             Self::SessionResult => "session.result",
@@ -189,6 +207,10 @@ impl Event {
             Self::AuditCheckpoint
             | Self::AuditGap
             | Self::AuditRecovered
+            | Self::PlanApplied
+            | Self::PlanApproved
+            | Self::PlanCreated
+            | Self::PlanRefused
             | Self::PolicyReloaded => Kind::Fact,
         }
     }

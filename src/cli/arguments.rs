@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::config::{Config, duration};
 use crate::prompt::Prompter;
-use crate::remote::EnvName;
+use crate::remote::{EnvName, Secret};
 use crate::run::{InvalidShare, Share};
 use crate::{Overrides, inventory};
 
@@ -41,21 +41,52 @@ pub(super) fn variable(text: &OsStr) -> Result<(EnvName, OsString), Failure> {
     ))
 }
 
+/// What becomes of the secrets that a command line names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// They are read, or asked for.
+    Read,
+    /// It is noted where they come from: nothing needs them yet.
+    Named,
+}
+
+const SECRET_FORM: &str = "write NAME=env:VAR, NAME=file:PATH or NAME=prompt";
+
 /// `NAME=env:VAR`, `NAME=file:PATH` or `NAME=prompt`: the value itself never
 /// stands on the command line.
-pub(super) fn secret(text: &str) -> Result<(EnvName, SecretString), Failure> {
-    let form = "write NAME=env:VAR, NAME=file:PATH or NAME=prompt";
+pub(super) fn secret(text: &str, secrets: Secrets) -> Result<(EnvName, Secret), Failure> {
     let Some((variable, source)) = text.split_once('=') else {
-        return Err(Failure::usage("--secret-env: there is no =").hint(form));
+        return Err(Failure::usage("--secret-env: there is no =").hint(SECRET_FORM));
     };
     let name = name(variable)?;
-    let value = secret_from(&format!("--secret-env {}", name.as_str()), name.as_str(), source)?;
-    Ok((name, value))
+    let flag = format!("--secret-env {}", name.as_str());
+    let value = match secrets {
+        Secrets::Read => secret_from(&flag, name.as_str(), source)?,
+        Secrets::Named => SecretString::default(),
+    };
+    Ok((name, Secret::new(value).from_source(lasting_source(&flag, source)?)))
+}
+
+/// A source that means the same whoever reads it later, from wherever.
+pub(super) fn lasting_source(flag: &str, source: &str) -> Result<String, Failure> {
+    match source.split_once(':') {
+        Some(("env", _)) => Ok(source.to_owned()),
+        Some(("file", path)) => {
+            let path = std::path::absolute(path)
+                .map_err(|error| Failure::usage(format!("{flag}: {path}: {error}")))?;
+            Ok(format!("file:{}", path.display()))
+        }
+        None if source == "prompt" => Ok(source.to_owned()),
+        _ => {
+            let message = format!("{flag}: the value does not say where from");
+            Err(Failure::usage(message).hint(SECRET_FORM))
+        }
+    }
 }
 
 /// `env:VAR`, `file:PATH` or `prompt`, given to `flag` for `name`.
 pub(super) fn secret_from(flag: &str, name: &str, source: &str) -> Result<SecretString, Failure> {
-    let form = "write NAME=env:VAR, NAME=file:PATH or NAME=prompt";
+    let form = SECRET_FORM;
     let value = match source.split_once(':') {
         Some(("env", variable)) => match std::env::var(variable) {
             Ok(value) => SecretString::from(value),

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::arguments::SshArgs;
+use super::arguments::{Secrets, SshArgs};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
 use super::process::ProcessArgs;
-use super::request::{RequestArgs, run_request};
+use super::request::{RequestArgs, Then, perform, run_request};
 use super::rerun::typed;
 use crate::remote::{Action, Command, CommandList, InvalidCommandList, read_commands};
 
@@ -61,20 +61,31 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    run_request(context, &args.request, &args.ssh, &args.output, || args.action())
+    args.go(context, Secrets::Read, &perform)
 }
 
 impl Args {
+    /// Asks for it, and does with that what `then` does.
+    pub(super) fn go(
+        &self,
+        context: &Context,
+        secrets: Secrets,
+        then: Then<'_>,
+    ) -> Result<u8, Failure> {
+        let action = || self.action(secrets);
+        run_request(context, &self.request, &self.ssh, &self.output, action, then)
+    }
+
     /// What is asked for, and what must never be recorded.
-    pub(super) fn action(&self) -> Result<(Action, Vec<SecretString>), Failure> {
+    pub(super) fn action(&self, secrets: Secrets) -> Result<(Action, Vec<SecretString>), Failure> {
         self.refuse_swallowed_flag()?;
         let Some(path) = &self.commands else {
             refuse_flags_of_lists()?;
-            let (command, secrets) = self.process.apply(self.command()?)?;
-            return Ok((command.into(), secrets));
+            let (command, known) = self.process.apply(self.command()?, secrets)?;
+            return Ok((command.into(), known));
         };
         let text = self.read(path)?;
-        let (like, secrets) = self.process.apply(self.with_shell(Command::shell("")))?;
+        let (like, known) = self.process.apply(self.with_shell(Command::shell("")), secrets)?;
         let wrong = |error: InvalidCommandList| {
             let hint = "one command a line; lines that begin with # are left out";
             Failure::usage(format!("{}: {error}", path.display())).hint(hint)
@@ -84,7 +95,7 @@ impl Args {
             .keep_going(self.keep_going)
             .parallel(self.commands_parallel.unwrap_or(NonZeroUsize::MIN))
             .shell_session(self.shell_session);
-        Ok((list.into(), secrets))
+        Ok((list.into(), known))
     }
 
     fn command(&self) -> Result<Command, Failure> {

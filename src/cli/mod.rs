@@ -3,6 +3,8 @@
 //! The only part of the program that reads the environment and the terminal.
 //! One file per command; each has its arguments and one function.
 
+mod apply;
+mod approve;
 mod arguments;
 mod audit;
 mod config;
@@ -16,6 +18,7 @@ mod keyboard;
 mod keys;
 mod meta;
 mod output;
+mod plan;
 mod policy;
 mod process;
 mod request;
@@ -83,6 +86,9 @@ enum Command {
     Push(Box<transfer::Push>),
     Pull(Box<transfer::Pull>),
     Script(Box<script::Args>),
+    Plan(plan::Args),
+    Approve(approve::Args),
+    Apply(apply::Args),
     /// Find out what stands between here and VMs, stage by stage
     Doctor(doctor::Args),
     /// Show, check and trust the VMs of the inventory
@@ -152,6 +158,9 @@ pub fn main() -> ExitCode {
         Command::Push(args) => transfer::push(&context, &args),
         Command::Pull(args) => transfer::pull(&context, &args),
         Command::Script(args) => script::run(&context, &args),
+        Command::Plan(args) => plan::run(&context, &args),
+        Command::Approve(args) => approve::run(&context, &args),
+        Command::Apply(args) => apply::run(&context, &args),
         Command::Doctor(args) => {
             let json = args.json;
             doctor::run(&context, &args).map_err(|failure| failure.json(json))

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::arguments;
+use super::arguments::{self, Secrets};
 use super::failure::Failure;
 use super::sudo::SudoArgs;
-use crate::remote::{Command, OnDisconnect, Secret, Stdin, SudoPassword};
+use crate::remote::{Command, OnDisconnect, Stdin, SudoPassword};
 
 /// The flags of what becomes a process on the VM.
 #[derive(clap::Args)]
@@ -60,6 +60,7 @@ impl ProcessArgs {
     pub(super) fn apply(
         &self,
         mut command: Command,
+        named: Secrets,
     ) -> Result<(Command, Vec<SecretString>), Failure> {
         let mut secrets = Vec::new();
         let mut remember = |secret: &SecretString| {
@@ -70,12 +71,16 @@ impl ProcessArgs {
             command = command.env(name, value);
         }
         for text in &self.secret_env {
-            let (name, value) = arguments::secret(text)?;
-            remember(&value);
-            command = command.secret_env(name, Secret::new(value));
+            let (name, value) = arguments::secret(text, named)?;
+            if named == Secrets::Read {
+                remember(&value.0);
+            }
+            command = command.secret_env(name, value);
         }
-        if let Some(run_as) = self.sudo.run_as()? {
-            if let SudoPassword::Given(password) = &run_as.password {
+        if let Some(run_as) = self.sudo.run_as(named)? {
+            if let SudoPassword::Given(password) = &run_as.password
+                && named == Secrets::Read
+            {
                 remember(&password.0);
             }
             command = command.run_as(run_as);

@@ -18,10 +18,11 @@ use super::stdout::print;
 use super::targets::{self, Chosen, TargetArgs};
 use crate::config::Config;
 use crate::plan::Plan;
+use crate::policy::Decision;
 use crate::remote::{Action, Stdin};
 use crate::report::Rerun;
 use crate::report::exit::Exit;
-use crate::run::Schedule;
+use crate::run::{RunHandle, Schedule};
 use crate::scan::{Mode, RuleName};
 use crate::{Orchestrator, Request};
 
@@ -61,9 +62,14 @@ pub(super) fn run_request(
     ssh: &SshArgs,
     output: &OutputArgs,
     action: impl FnOnce() -> Result<(Action, Vec<SecretString>), Failure>,
+    then: Then<'_>,
 ) -> Result<u8, Failure> {
-    run_script(context, args, ssh, output, Search::default(), |_| action())
+    run_script(context, args, ssh, output, Search::default(), |_| action(), then)
 }
+
+/// What is done with a request that is ready: it is carried out, or planned.
+pub(super) type Then<'a> =
+    &'a dyn Fn(&Context, &Orchestrator, Request, Shown<'_>) -> Result<u8, Failure>;
 
 /// What is to be looked for in a script.
 #[derive(Clone, Copy, Default)]
@@ -94,9 +100,11 @@ pub(super) fn run_script(
     output: &OutputArgs,
     search: Search<'_>,
     action: impl FnOnce(&Config) -> Result<(Action, Vec<SecretString>), Failure>,
+    then: Then<'_>,
 ) -> Result<u8, Failure> {
     let json = output.mode() == Output::Json;
-    carry_out(context, args, ssh, output, search, action).map_err(|failure| failure.json(json))
+    carry_out(context, args, ssh, output, search, action, then)
+        .map_err(|failure| failure.json(json))
 }
 
 fn carry_out(
@@ -106,6 +114,7 @@ fn carry_out(
     output: &OutputArgs,
     search: Search<'_>,
     action: impl FnOnce(&Config) -> Result<(Action, Vec<SecretString>), Failure>,
+    then: Then<'_>,
 ) -> Result<u8, Failure> {
     args.fleet.check()?;
     output.check()?;
@@ -152,7 +161,7 @@ fn carry_out(
         rerun: rerun(&args.targets),
         remembered,
     };
-    perform(context, &orchestrator, request, shown)
+    then(context, &orchestrator, request, shown)
 }
 
 /// How a request is shown.
@@ -183,18 +192,31 @@ pub(super) fn perform(
     request: Request,
     shown: Shown<'_>,
 ) -> Result<u8, Failure> {
-    let Shown { output, schedule, dry_run, reads_stdin, single, own_code, grace, .. } = shown;
-    let again = (shown.rerun, shown.remembered);
-    if dry_run {
-        return show_plan(&request.plan()?, &schedule);
+    if shown.dry_run {
+        let plan = request.plan()?;
+        let code = show_plan(&plan, &shown.schedule)?;
+        // It would be denied as it is typed.
+        return Ok(if plan.needs_approval() { Exit::Denied.code() } else { code });
     }
+    watch(context, orchestrator, || Ok(request.start()?), shown)
+}
+
+/// Shows a run that `start` begins.
+pub(super) fn watch(
+    context: &Context,
+    orchestrator: &Orchestrator,
+    start: impl FnOnce() -> Result<RunHandle, Failure>,
+    shown: Shown<'_>,
+) -> Result<u8, Failure> {
+    let Shown { output, reads_stdin, single, own_code, grace, .. } = shown;
+    let again = (shown.rerun, shown.remembered);
     // This thread shows the run and may wait for whoever reads our output; the
     // other one keeps the deadlines meanwhile.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
         let done = async {
-            let handle = request.start()?;
+            let handle = start()?;
             let (interrupted, notices) = notice_signals(handle.canceller(), context.quiet())?;
             let view = output.view(context, single, grace, again);
             let keyboard = Keyboard::new(!reads_stdin);
@@ -247,6 +269,15 @@ fn takes_stdin(action: &Action) -> bool {
     matches!(stdin, Stdin::Inherit)
 }
 
+/// A decision in a word or four.
+pub(super) fn verdict(decision: &Decision) -> &'static str {
+    match decision {
+        Decision { allow: false, .. } => "DENIED",
+        Decision { requires_approval: true, .. } => "ALLOWED, with an approval,",
+        _ => "allowed",
+    }
+}
+
 fn show_action(action: &Action, out: &mut dyn Write) -> Result<(), Failure> {
     let Action::Commands(list) = action else {
         return Ok(writeln!(out, "{}", action.display())?);
@@ -266,7 +297,7 @@ fn show_action(action: &Action, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
+pub(super) fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
     let batches = schedule.ranges(plan.hosts.len());
     print(|out| {
         show_action(&plan.action, out)?;
@@ -278,7 +309,7 @@ fn show_plan(plan: &Plan, schedule: &Schedule) -> Result<u8, Failure> {
             if let Some(batch) = batch.filter(|_| !schedule.is_plain()) {
                 writeln!(out, "batch {}/{}", batch + 1, batches.len())?;
             }
-            let verdict = if host.decision.allow { "allowed" } else { "DENIED" };
+            let verdict = verdict(&host.decision);
             let way = match &host.endpoint {
                 Ok(endpoint) => format!("{}@{}", endpoint.user, endpoint.authority()),
                 Err(failure) => failure.message.clone(),

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::arguments::{self, SshArgs};
+use super::arguments::{self, Secrets, SshArgs};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
 use super::process::ProcessArgs;
-use super::request::{RequestArgs, Search, run_script};
+use super::request::{RequestArgs, Search, Then, perform, run_script};
 use super::scripts::library;
 use crate::config::Config;
 use crate::remote::{Action, Command, RunAs, Script, SudoPassword, read_script};
@@ -80,8 +80,7 @@ Examples:
   orchestrator script @web lib:restart-web --param service=nginx";
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let Args { request, ssh, output, .. } = args;
-    run_script(context, request, ssh, output, args.search(), |config| args.action(config))
+    args.go(context, Secrets::Read, &perform)
 }
 
 /// `755`, as chmod takes it.
@@ -95,11 +94,27 @@ impl Args {
         Search { all: self.scan, accepted: &self.allow_threat }
     }
 
+    /// Asks for it, and does with that what `then` does.
+    pub(super) fn go(
+        &self,
+        context: &Context,
+        secrets: Secrets,
+        then: Then<'_>,
+    ) -> Result<u8, Failure> {
+        let Self { request, ssh, output, .. } = self;
+        let action = |config: &Config| self.action(config, secrets);
+        run_script(context, request, ssh, output, self.search(), action, then)
+    }
+
     /// What is asked for, and what must never be recorded.
-    pub(super) fn action(&self, config: &Config) -> Result<(Action, Vec<SecretString>), Failure> {
+    pub(super) fn action(
+        &self,
+        config: &Config,
+        named: Secrets,
+    ) -> Result<(Action, Vec<SecretString>), Failure> {
         let id = self.file.to_str().and_then(|file| file.strip_prefix("lib:"));
         if let Some(id) = id.filter(|_| !self.remote) {
-            return self.library_action(config, id);
+            return self.library_action(config, id, named);
         }
         if !self.param.is_empty() {
             let failure = Failure::usage("--param is for scripts of the library");
@@ -119,7 +134,7 @@ impl Args {
         if let Some(mode) = self.mode {
             script = script.mode(mode);
         }
-        let (settings, secrets) = self.process.apply(Command::new(""))?;
+        let (settings, secrets) = self.process.apply(Command::new(""), named)?;
         Ok((script.settings(|_| settings).into(), secrets))
     }
 
@@ -128,6 +143,7 @@ impl Args {
         &self,
         config: &Config,
         id: &str,
+        named: Secrets,
     ) -> Result<(Action, Vec<SecretString>), Failure> {
         if self.interpreter.is_some() || !self.args.is_empty() {
             let failure = Failure::usage("a script of the library takes parameters only");
@@ -136,7 +152,9 @@ impl Args {
         let library = library(config)?;
         let entry = library.get(id)?;
         let mut secrets = Vec::new();
+        // A secret is looked at here even for a plan: its pattern is checked.
         let mut script = entry.script(given(entry, &self.param, &mut secrets)?)?;
+        note_sources(entry, &self.param, &mut script)?;
         if let Some(path) = &self.at {
             script = script.place(path);
         }
@@ -144,7 +162,7 @@ impl Args {
             script = script.mode(mode);
         }
         let settings = std::mem::replace(&mut script.settings, Command::new(""));
-        let (mut settings, more) = self.process.apply(settings)?;
+        let (mut settings, more) = self.process.apply(settings, named)?;
         secrets.extend(more);
         run_as(entry, &mut settings)?;
         if let Some(timeout) = entry.timeout().filter(|_| !self.request.has_timeout()) {
@@ -192,6 +210,20 @@ fn given(
         given.push((name.to_owned(), value));
     }
     Ok(given)
+}
+
+/// Notes where the secrets among the parameters came from.
+fn note_sources(entry: &Entry, typed: &[String], script: &mut Script) -> Result<(), Failure> {
+    for (name, source) in typed.iter().filter_map(|text| text.split_once('=')) {
+        let parameter = entry.parameter(name)?;
+        let variable = parameter.variable();
+        let secrets = script.settings.secret_env.iter_mut();
+        for (_, secret) in secrets.filter(|(name, _)| name.as_str() == variable) {
+            let source = arguments::lasting_source(&format!("--param {name}"), source)?;
+            *secret = secret.clone().from_source(source);
+        }
+    }
+    Ok(())
 }
 
 /// A script that says whom it runs as runs as nobody else.

@@ -1,5 +1,8 @@
 //! `--sudo` and `-K`.
 
+use secrecy::SecretString;
+
+use super::arguments::Secrets;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::prompt::Prompter;
@@ -18,13 +21,16 @@ pub(super) struct SudoArgs {
 
 impl SudoArgs {
     /// Whom to run as; asks for the password if it is to be asked for.
-    pub(super) fn run_as(&self) -> Result<Option<RunAs>, Failure> {
+    pub(super) fn run_as(&self, named: Secrets) -> Result<Option<RunAs>, Failure> {
         let Some(user) = &self.sudo else { return Ok(None) };
         let password = if self.ask_sudo_pass {
-            let secret = Terminal
-                .secret("sudo password: ")
-                .map_err(|error| Failure::usage(error.to_string()).hint("-K needs a terminal"))?;
-            SudoPassword::Given(Secret::new(secret))
+            let secret = match named {
+                Secrets::Named => SecretString::default(),
+                Secrets::Read => Terminal.secret("sudo password: ").map_err(|error| {
+                    Failure::usage(error.to_string()).hint("-K needs a terminal")
+                })?,
+            };
+            SudoPassword::Given(Secret::new(secret).from_source("prompt"))
         } else {
             SudoPassword::NotNeeded
         };

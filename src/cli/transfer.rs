@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use secrecy::SecretString;
 
-use super::arguments::SshArgs;
+use super::arguments::{Secrets, SshArgs};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::OutputArgs;
-use super::request::{RequestArgs, run_request};
+use super::request::{RequestArgs, Then, perform, run_request};
 use super::sudo::SudoArgs;
 use crate::config::size;
 use crate::remote::{Action, SudoPassword, Transfer};
@@ -87,26 +87,46 @@ fn arg(arg: clap::Arg) -> clap::Arg {
 }
 
 pub(super) fn push(context: &Context, args: &Push) -> Result<u8, Failure> {
-    args.transfer.run(context, || args.action())
+    args.go(context, Secrets::Read, &perform)
 }
 
 pub(super) fn pull(context: &Context, args: &Pull) -> Result<u8, Failure> {
-    args.transfer.run(context, || args.action())
+    args.go(context, Secrets::Read, &perform)
 }
 
 impl Push {
+    /// Asks for it, and does with that what `then` does.
+    pub(super) fn go(
+        &self,
+        context: &Context,
+        secrets: Secrets,
+        then: Then<'_>,
+    ) -> Result<u8, Failure> {
+        self.transfer.go(context, || self.action(secrets), then)
+    }
+
     /// What is asked for, and what must never be recorded.
-    pub(super) fn action(&self) -> Result<Asked, Failure> {
-        self.transfer.action(|(first, rest), target| {
+    pub(super) fn action(&self, secrets: Secrets) -> Result<Asked, Failure> {
+        self.transfer.action(secrets, |(first, rest), target| {
             rest.iter().fold(Transfer::upload(first, target), Transfer::and)
         })
     }
 }
 
 impl Pull {
+    /// As [`Push::go`].
+    pub(super) fn go(
+        &self,
+        context: &Context,
+        secrets: Secrets,
+        then: Then<'_>,
+    ) -> Result<u8, Failure> {
+        self.transfer.go(context, || self.action(secrets), then)
+    }
+
     /// What is asked for, and what must never be recorded.
-    pub(super) fn action(&self) -> Result<Asked, Failure> {
-        self.transfer.action(|(first, rest), target| {
+    pub(super) fn action(&self, secrets: Secrets) -> Result<Asked, Failure> {
+        self.transfer.action(secrets, |(first, rest), target| {
             rest.iter().fold(Transfer::download(first, target), Transfer::and)
         })
     }
@@ -115,16 +135,18 @@ impl Pull {
 type Asked = (Action, Vec<SecretString>);
 
 impl Args {
-    fn run(
+    fn go(
         &self,
         context: &Context,
         action: impl FnOnce() -> Result<Asked, Failure>,
+        then: Then<'_>,
     ) -> Result<u8, Failure> {
-        run_request(context, &self.request, &self.ssh, &self.output, action)
+        run_request(context, &self.request, &self.ssh, &self.output, action, then)
     }
 
     fn action(
         &self,
+        named: Secrets,
         new: impl FnOnce((&OsString, &[OsString]), &OsString) -> Transfer,
     ) -> Result<Asked, Failure> {
         let [first, rest @ .., target] = &self.paths[..] else {
@@ -140,8 +162,10 @@ impl Args {
             transfer = transfer.mode(mode);
         }
         let mut secrets = Vec::new();
-        if let Some(run_as) = self.sudo.run_as()? {
-            if let SudoPassword::Given(password) = &run_as.password {
+        if let Some(run_as) = self.sudo.run_as(named)? {
+            if let SudoPassword::Given(password) = &run_as.password
+                && named == Secrets::Read
+            {
                 secrets.push(password.reveal());
             }
             transfer = transfer.run_as(run_as);

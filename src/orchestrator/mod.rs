@@ -1,6 +1,7 @@
 //! The facade: a configured orchestrator, and what can be asked of it.
 
 mod access;
+mod approve;
 pub mod blocking;
 mod builder;
 mod check;
@@ -36,6 +37,7 @@ use crate::store::Keeper;
 use crate::transport::Endpoint;
 
 pub use access::Overrides;
+pub use approve::SignedPlan;
 pub use builder::{Builder, NeedsAudit, NeedsKnownHosts, NeedsPolicy, Ready};
 #[cfg(feature = "cli")]
 pub(crate) use builder::{
@@ -47,7 +49,7 @@ pub use keys::{KeyChange, KeyDone, Login};
 #[cfg(feature = "cli")]
 pub(crate) use keys::{key_path, sharing};
 pub(crate) use request::resolve;
-pub use request::{On, Report, Request};
+pub use request::{Application, ApplyError, On, PlanError, Report, Request};
 pub use trust::{Consent, ShownKey, TrustError};
 pub use watch::{PolicyChange, PolicyNotReplaced, PolicyWatch};
 

@@ -1,5 +1,8 @@
 //! Asking for something to be done on some hosts.
 
+mod applied;
+mod written;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -25,6 +28,10 @@ use crate::retry::RetryPolicy;
 use crate::run::{Gate, Options, OutputFiles, Rollout, RunHandle};
 use crate::scan::{Mode, RuleName};
 use crate::store::{Circumstances, Remembered, Way};
+
+pub use applied::{Application, ApplyError};
+pub use written::PlanError;
+pub(super) use written::expires_max;
 
 /// Some hosts, before it is said what is to be done there.
 pub struct On {
@@ -361,7 +368,16 @@ impl Request {
     /// # Errors
     /// As [`plan`](Self::plan), the orchestrator is shutting down, or the stdin
     /// cannot be given.
-    pub fn start(mut self) -> Result<RunHandle, RequestError> {
+    pub fn start(self) -> Result<RunHandle, RequestError> {
+        self.begin(|_| Ok(()))
+    }
+
+    /// Begins, after `last` has had a look at what will be done: when it is
+    /// called, everything else is ready, and nothing was sent.
+    fn begin<E: From<RequestError>>(
+        mut self,
+        last: impl FnOnce(&mut Plan) -> Result<(), E>,
+    ) -> Result<RunHandle, E> {
         let searched = |gate: &Gate| matches!(gate, Gate::Match(_));
         let kept = &mut self.options.limits.output_max;
         if self.options.rollout.gates.iter().any(searched) {
@@ -374,11 +390,12 @@ impl Request {
         }
         self.options.spool = Spool::new(state_dir.map(|dir| dir.join("output")));
         if inner.closing.is_cancelled() {
-            return Err(RequestError::Closing);
+            return Err(RequestError::Closing.into());
         }
-        let plan = self.plan().inspect_err(|error| self.record_refusal(error))?;
+        let mut plan = self.plan().inspect_err(|error| self.record_refusal(error))?;
         self.check_stdin(plan.hosts.len())?;
         self.options.files = self.output_files(&plan)?;
+        last(&mut plan)?;
         let observer = inner.keeper.as_ref().and_then(|keeper| {
             let around = self.circumstances();
             keeper.remember(&plan, &around)
@@ -395,15 +412,18 @@ impl Request {
     /// # Cancel safety
     /// The run goes on when the future is dropped.
     pub async fn run(self) -> Result<Report, RequestError> {
-        let mut handle = self.start()?;
-        let (run, mut stopped) = (handle.id(), None);
-        while let Some(event) = handle.next_event().await {
-            if let EventKind::RunFinished { stopped: why, .. } = event.kind {
-                stopped = why;
-            }
-        }
-        Ok(Report { run, stopped, results: handle.wait().await })
+        Ok(wait(self.start()?).await)
     }
+}
+
+async fn wait(mut handle: RunHandle) -> Report {
+    let (run, mut stopped) = (handle.id(), None);
+    while let Some(event) = handle.next_event().await {
+        if let EventKind::RunFinished { stopped: why, .. } = event.kind {
+            stopped = why;
+        }
+    }
+    Report { run, stopped, results: handle.wait().await }
 }
 
 /// Sees that a source is there, before anything is begun; opening a pipe would

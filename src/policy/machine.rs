@@ -63,13 +63,13 @@ pub(super) fn load(dir: &Path) -> Result<Option<Machine>, PolicyError> {
     if is_absent(dir, &path) {
         return Ok(None);
     }
-    let rules = file::load(&path, Owner::Root, file::NOT_ENFORCED)?;
+    let rules = file::load(&path, Owner::Root)?;
     Machine::new(rules, &dir.join(CONFIG)).map(Some)
 }
 
 /// Reads a file that is to become the machine's policy.
 pub(super) fn candidate(path: &Path) -> Result<Machine, PolicyError> {
-    let rules = file::load(path, Owner::Us, file::NOT_ENFORCED)?;
+    let rules = file::load(path, Owner::Us)?;
     Machine::new(rules, &Path::new(DIRECTORY).join(CONFIG))
 }
 

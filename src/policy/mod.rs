@@ -7,6 +7,7 @@
 //! Once there is a policy file, what no rule of it allows is denied, and what
 //! one rule denies no other allows.
 
+mod approvers;
 mod constraints;
 mod decide;
 mod decision;
@@ -37,6 +38,7 @@ use rules::Rules;
 
 pub(crate) use pattern::Pattern;
 
+pub use approvers::Approvers;
 pub use constraints::{
     Constraints, Instances, Limits, Rate, Sandbox, SandboxBase, Scope, WhenExceeded,
 };
@@ -138,7 +140,7 @@ impl Policy {
     /// [`unusable`](Self::unusable) does that.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
         let path = path.as_ref();
-        let rules = file::load(path, Owner::Us, file::NOT_ENFORCED)?;
+        let rules = file::load(path, Owner::Us)?;
         machine::refuse_log(&rules)?;
         Ok(Self(Kind::File(Arc::new(rules), Some(path.into()))))
     }
@@ -170,7 +172,7 @@ impl Policy {
     /// # Errors
     /// Something in the text is wrong.
     pub fn from_yaml_str(text: &str, name: &str) -> Result<Self, PolicyError> {
-        let rules = file::read(name, text, file::NOT_ENFORCED).map_err(PolicyError::Invalid)?;
+        let rules = file::read(name, text).map_err(PolicyError::Invalid)?;
         machine::refuse_log(&rules)?;
         Ok(Self::of(rules))
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::approvers::Approvals;
 use super::constraints::{Instances, Limits, Rate, Sandbox};
 use super::decision::RuleId;
 use super::file::Breaker;
@@ -31,6 +32,7 @@ pub(super) struct Rules {
     /// What accounts of this machine stand for.
     pub(super) operators: BTreeMap<String, Operator>,
     pub(super) breaker: Option<Breaker>,
+    pub(super) approvals: Option<Approvals>,
     /// Where everything must be recorded; only the machine's policy says that.
     pub(super) log: Option<Log>,
 }

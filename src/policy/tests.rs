@@ -84,7 +84,7 @@ fn words(line: &str) -> Vec<OsString> {
 
 /// A policy from a text, in which fields that are not enforced yet may stand.
 fn policy(text: &str) -> Policy {
-    match file::read("p.yml", text, &[]) {
+    match file::read("p.yml", text) {
         Ok(rules) => Policy::of(rules),
         Err(problems) => panic!("{problems:#?}"),
     }

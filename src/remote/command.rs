@@ -87,12 +87,23 @@ pub enum OnDisconnect {
 
 /// A value that is never printed: its `Debug` says `[redacted]`.
 #[derive(Clone)]
-pub struct Secret(pub(crate) Arc<SecretString>);
+pub struct Secret(pub(crate) Arc<SecretString>, Option<Arc<str>>);
 
 impl Secret {
     /// Takes a secret.
     pub fn new(value: impl Into<SecretString>) -> Self {
-        Self(Arc::new(value.into()))
+        Self(Arc::new(value.into()), None)
+    }
+
+    /// Says where it came from and can be had again, such as `env:TOKEN`: a plan
+    /// that is written down holds this in its place.
+    pub fn from_source(self, source: impl Into<Arc<str>>) -> Self {
+        Self(self.0, Some(source.into()))
+    }
+
+    /// Where it came from, if that was said.
+    pub fn source(&self) -> Option<&str> {
+        self.1.as_deref()
     }
 
     /// Whether it is the same secret.

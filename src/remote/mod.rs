@@ -4,6 +4,7 @@ mod action;
 mod capture;
 mod command;
 mod commands;
+mod manifest;
 mod script;
 mod transfer;
 
@@ -18,6 +19,7 @@ pub use command::{
 pub use commands::{
     COMMANDS_MAX, COMMANDS_TEXT_MAX, CommandList, InvalidCommandList, read_commands,
 };
+pub use manifest::{Item, Manifest};
 pub use script::{InvalidScript, SCRIPT_MAX, Script, ScriptSource, read_script};
 pub use transfer::{Direction, InvalidTransfer, Transfer};
 

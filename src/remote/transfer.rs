@@ -3,9 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Command, InvalidCommand, RunAs};
+use super::{Command, InvalidCommand, Manifest, RunAs};
 
 /// How long nothing may move before a transfer is given up.
 const STALL: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ pub struct Transfer {
     pub(crate) run_as: Option<RunAs>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) stall: Duration,
+    /// What exactly an upload sends.
+    pub(crate) manifest: Option<Arc<Manifest>>,
 }
 
 /// Which way files go.
@@ -88,6 +91,7 @@ impl Transfer {
             run_as: None,
             timeout: None,
             stall: STALL,
+            manifest: None,
         }
     }
 
@@ -159,6 +163,13 @@ impl Transfer {
     /// How long nothing may move before it is given up.
     pub fn stall(mut self, stall: Duration) -> Self {
         self.stall = stall;
+        self
+    }
+
+    /// Sends exactly what is in a manifest: anything else, or anything that has
+    /// changed, fails before it is in place. For an upload.
+    pub fn manifest(mut self, manifest: Arc<Manifest>) -> Self {
+        self.manifest = Some(manifest);
         self
     }
 

@@ -153,11 +153,12 @@ impl Engine {
     /// those of one host in order.
     pub fn start(
         &self,
-        plan: Plan,
+        mut plan: Plan,
         options: Options,
         token: TaskTrackerToken,
         observer: Option<Arc<dyn Observer>>,
     ) -> RunHandle {
+        plan.hold_unapproved();
         let cancel = CancellationToken::new();
         let (emitter, events) = handle::channel(plan.run, observer);
         let run = plan.run;

@@ -3,6 +3,7 @@
 
 mod commands;
 mod files;
+mod plans;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -176,6 +177,7 @@ impl Recorder {
         });
         record.action = Some(action);
         record.decision = Some(decision_facts(&host.decision));
+        record.plan = plan.applied().map(plans::facts);
         record.reason = plan.reason.as_deref().map(|text| self.without_known(text));
         record.metadata = self.labels(&plan.metadata);
         record

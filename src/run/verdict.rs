@@ -266,7 +266,11 @@ fn threat(decision: &Decision) -> bool {
 pub(crate) fn denied(decision: &Decision) -> Failure {
     let reason = decision.reason.as_deref().unwrap_or("denied");
     Failure {
-        code: if threat(decision) { "script_security_threat" } else { "policy_denied" },
+        code: match decision {
+            decision if threat(decision) => "script_security_threat",
+            Decision { requires_approval: true, .. } => "approval_required",
+            _ => "policy_denied",
+        },
         phase: Phase::Policy,
         message: format!("{reason} (rule {})", decision.rule),
         hint: decision.hint.clone(),

@@ -15,6 +15,7 @@ mod probe;
 mod profile;
 mod scan;
 mod server_offer;
+pub mod signature;
 mod socket;
 mod stream;
 mod trace;

@@ -13,6 +13,7 @@ mod landing;
 mod ledger;
 mod listing;
 mod local;
+mod manifest;
 mod meter;
 mod mode;
 mod pace;
@@ -45,7 +46,8 @@ use crate::remote::{Direction, Transfer};
 use crate::retry::Sent;
 use crate::transport::Connection;
 use host::{CLEAN_UP, Host};
-use local::LocalError;
+pub(crate) use local::LocalError;
+pub(crate) use manifest::manifest;
 use source::Shelf;
 use trouble::Trouble;
 

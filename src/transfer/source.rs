@@ -165,6 +165,14 @@ impl Source {
         hash(Arc::clone(&self.file), self.path.clone(), most, cancel).await
     }
 
+    /// Hashes all of it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn hash_all(&self) -> Result<Prefix, LocalError> {
+        hash_to(&self.file, &self.path, u64::MAX, &CancellationToken::new())
+    }
+
     fn error(&self, doing: &'static str, error: io::Error) -> LocalError {
         LocalError::io(doing, &self.path, error)
     }
@@ -215,24 +223,32 @@ pub(crate) async fn hash(
 ) -> Result<Prefix, LocalError> {
     let cancel = cancel.child_token();
     let _stop = cancel.clone().drop_guard();
-    let io = |path: &Path, error| LocalError::io("read", path, error);
     let place = path.clone();
-    let hashed = spawn_blocking(move || {
-        let mut prefix = Prefix::nothing();
-        loop {
-            if cancel.is_cancelled() {
-                return Err(LocalError::Cancelled);
-            }
-            let wanted = usize::try_from(most - prefix.bytes).unwrap_or(BATCH).min(BATCH);
-            let bytes = read_at(&file, prefix.bytes, wanted).map_err(|error| io(&path, error))?;
-            prefix.hash.update(&bytes);
-            prefix.bytes += bytes.len() as u64;
-            if bytes.len() < BATCH {
-                return Ok(prefix);
-            }
+    let hashed = spawn_blocking(move || hash_to(&file, &path, most, &cancel));
+    let stopped = |error| LocalError::io("read", &place, stopped(error));
+    hashed.await.unwrap_or_else(|error| Err(stopped(error)))
+}
+
+fn hash_to(
+    file: &File,
+    path: &Path,
+    most: u64,
+    cancel: &CancellationToken,
+) -> Result<Prefix, LocalError> {
+    let mut prefix = Prefix::nothing();
+    loop {
+        if cancel.is_cancelled() {
+            return Err(LocalError::Cancelled);
         }
-    });
-    hashed.await.unwrap_or_else(|error| Err(io(&place, stopped(error))))
+        let wanted = usize::try_from(most - prefix.bytes).unwrap_or(BATCH).min(BATCH);
+        let bytes = read_at(file, prefix.bytes, wanted)
+            .map_err(|error| LocalError::io("read", path, error))?;
+        prefix.hash.update(&bytes);
+        prefix.bytes += bytes.len() as u64;
+        if bytes.len() < BATCH {
+            return Ok(prefix);
+        }
+    }
 }
 
 /// Reads `wanted` bytes, or what there is up to the end of the file.

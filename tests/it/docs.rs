@@ -45,7 +45,9 @@ fn every_command_line_shown_exists() {
 #[test]
 fn every_flag_the_guide_mentions_exists() {
     let verbs = [
-        &["doctor"][..],
+        &["apply"][..],
+        &["approve"],
+        &["doctor"],
         &["exec"],
         &["pull"],
         &["push"],
@@ -55,6 +57,7 @@ fn every_flag_the_guide_mentions_exists() {
         &["hosts", "trust"],
         &["keys", "deploy"],
         &["keys", "generate"],
+        &["plan"],
         &["policy", "check"],
         &["policy", "explain"],
         &["policy", "lint"],
@@ -235,7 +238,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
 }
 
 fn has_subcommands(verb: &str) -> bool {
-    matches!(verb, "audit" | "config" | "hosts" | "keys" | "policy" | "runs" | "scripts")
+    matches!(verb, "audit" | "config" | "hosts" | "keys" | "plan" | "policy" | "runs" | "scripts")
 }
 
 fn help(verbs: &[&str]) -> Option<String> {

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["outcome", "policy", "session", "sftp", "ssh"],
     &["event", "exec", "hook", "plan", "scripts"],
     &["audit", "store", "transfer"],
-    &["run"],
+    &["approval", "run"],
     &["config", "doctor", "keys", "report"],
     &["orchestrator"],
     &["cli"],

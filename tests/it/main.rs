@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod acceptance;
+mod approval;
 mod audit;
 mod cli_exec;
 mod cli_verbs;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cli::arguments::Secrets;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, OutputArgs};
-use crate::cli::request::RequestArgs;
+use crate::cli::request::{RequestArgs, verdict};
 use crate::cli::stdout::{print, print_json};
 use crate::cli::{exec, script, transfer};
 use crate::config::Config;
@@ -75,10 +76,10 @@ impl What {
 
     fn action(&self, config: &Config) -> Result<Action, Failure> {
         let (mut action, _) = match self {
-            Self::Exec(args) => args.action(),
-            Self::Push(args) => args.action(),
-            Self::Pull(args) => args.action(),
-            Self::Script(args) => args.action(config),
+            Self::Exec(args) => args.action(Secrets::Named),
+            Self::Push(args) => args.action(Secrets::Named),
+            Self::Pull(args) => args.action(Secrets::Named),
+            Self::Script(args) => args.action(config, Secrets::Named),
         }?;
         if let Action::Script(script) = &mut action {
             load(script)?;
@@ -180,7 +181,7 @@ fn tell(
     files: &[(String, String)],
     (decision, hosts): &Group,
 ) -> Result<(), Failure> {
-    let verdict = if decision.allow { "allowed" } else { "DENIED" };
+    let verdict = verdict(decision);
     writeln!(out, "{}: {verdict} by {}", folded(hosts), decision.rule)?;
     let mut line = |name: &str, text: String| {
         writeln!(out, "  {name:<9} {}", report::escape(text.as_bytes()).trim_end())

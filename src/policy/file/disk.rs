@@ -109,13 +109,9 @@ impl PolicyError {
 
 /// Reads a regular file that only its owner can have written or replaced; the
 /// owner must be trusted.
-pub(in crate::policy) fn load(
-    path: &Path,
-    owner: Owner,
-    not_enforced: &'static [&'static str],
-) -> Result<Rules, PolicyError> {
+pub(in crate::policy) fn load(path: &Path, owner: Owner) -> Result<Rules, PolicyError> {
     let text = read_text(path, owner)?;
-    super::read(&path.display().to_string(), &text, not_enforced).map_err(PolicyError::Invalid)
+    super::read(&path.display().to_string(), &text).map_err(PolicyError::Invalid)
 }
 
 /// The text of such a file.

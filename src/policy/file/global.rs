@@ -44,12 +44,6 @@ impl<'d> Reader<'d> {
         let mut get = |key| section.get(key);
         let (limits, sandbox, rate) =
             (get("default_limits"), get("default_sandbox"), get("rate_limit"));
-        let fields = [("default_limits", limits), ("default_sandbox", sandbox)];
-        for (field, value) in fields {
-            if let Some(value) = value {
-                self.enforced(field, value);
-            }
-        }
         global.limits = self.limits(limits);
         global.sandbox = self.sandbox_named(sandbox, sandboxes);
         global.rate = self.rate(rate, None);

@@ -1,10 +1,10 @@
 //! From a file to rules: every field that can be read is enforced, or refused
 //! with its place and the reason.
 
+mod approvals;
 mod bounds;
 mod disk;
 mod global;
-mod pending;
 mod reader;
 mod rights;
 mod terms;
@@ -19,20 +19,14 @@ use reader::Reader;
 pub use bounds::Breaker;
 pub use disk::PolicyError;
 pub(super) use disk::{load, read_text};
-pub(super) use pending::NOT_ENFORCED;
 pub(super) use terms::basename;
 
 /// Where a plain list of commands has its programs looked for.
 const PATH_OF_LISTS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
-/// Reads a text; `name` stands for the file in places. Fields in
-/// `not_enforced` are refused.
-pub(super) fn read(
-    name: &str,
-    text: &str,
-    not_enforced: &'static [&'static str],
-) -> Result<Rules, Vec<Diagnostic>> {
-    let (rules, problems) = read_with_problems(name, text, not_enforced)?;
+/// Reads a text; `name` stands for the file in places.
+pub(super) fn read(name: &str, text: &str) -> Result<Rules, Vec<Diagnostic>> {
+    let (rules, problems) = read_with_problems(name, text)?;
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
@@ -40,14 +34,13 @@ pub(super) fn read(
 pub(super) fn read_with_problems(
     name: &str,
     text: &str,
-    not_enforced: &'static [&'static str],
 ) -> Result<(Rules, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(name, text).map_err(|problem| vec![problem])?;
     let root = document.root();
     if root.is_null() {
         return Err(vec![root.diagnostic("the policy is empty: nothing is allowed")]);
     }
-    let mut reader = Reader::new(&document, not_enforced);
+    let mut reader = Reader::new(&document);
     let mut rules = Rules {
         file: root.location(),
         sha256: sha256(text.as_bytes()),
@@ -61,6 +54,7 @@ pub(super) fn read_with_problems(
         operators: Default::default(),
         breaker: None,
         log: None,
+        approvals: None,
     };
     if root.list().is_ok() {
         let path: Vec<String> = PATH_OF_LISTS.map(str::to_owned).into();
@@ -79,7 +73,7 @@ fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
     let (global, profiles) = (get("global"), get("sandbox_profiles"));
     let (binaries, commands, scripts) = (get("binaries"), get("allowed_commands"), get("scripts"));
     let (transfers, roles, operators) = (get("transfers"), get("roles"), get("operators"));
-    let breaker = get("circuit_breaker");
+    let (breaker, approvals) = (get("circuit_breaker"), get("approvals"));
     reader.end(&root);
     reader.version(version);
     rules.name = reader.metadata(metadata);
@@ -94,6 +88,8 @@ fn read_sections(reader: &mut Reader<'_>, rules: &mut Rules) {
     rules.roles = reader.roles(roles);
     rules.operators = reader.operators(operators, rules.roles.as_deref());
     rules.breaker = reader.breaker(breaker);
+    rules.approvals = reader.approvals(approvals, rules.file.file());
+    reader.check_approvals(approvals);
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {

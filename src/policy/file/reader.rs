@@ -8,14 +8,14 @@ use crate::yaml::{Diagnostic, Document, Location, Section, Value};
 /// A policy being read.
 pub(super) struct Reader<'d> {
     pub(super) document: &'d Document<'d>,
-    /// What is refused although it can be read.
-    not_enforced: &'static [&'static str],
     problems: Vec<Diagnostic>,
+    /// The first rule that needs an approval.
+    pub(super) approval_required: Option<Value<'d>>,
 }
 
 impl<'d> Reader<'d> {
-    pub(super) fn new(document: &'d Document<'d>, not_enforced: &'static [&'static str]) -> Self {
-        Self { document, not_enforced, problems: Vec::new() }
+    pub(super) fn new(document: &'d Document<'d>) -> Self {
+        Self { document, problems: Vec::new(), approval_required: None }
     }
 
     /// What was wrong, in the order of the file.
@@ -33,15 +33,6 @@ impl<'d> Reader<'d> {
     /// A value that could be read; otherwise what is wrong is remembered.
     pub(super) fn keep<T>(&mut self, read: Result<T, Diagnostic>) -> Option<T> {
         read.map_err(|problem| self.problems.push(problem)).ok()
-    }
-
-    /// Refuses a field that is not enforced yet.
-    pub(super) fn enforced(&mut self, field: &str, value: Value<'d>) {
-        if self.not_enforced.contains(&field) {
-            let message = "this version does not enforce it yet, and a policy is never ignored: \
-                           remove it to go on";
-            self.problems.push(value.diagnostic(message));
-        }
     }
 
     /// Ends a mapping: nothing in it may be left over.

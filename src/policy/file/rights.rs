@@ -91,7 +91,6 @@ impl<'d> Reader<'d> {
         let mut permissions = Vec::new();
         for value in values {
             let Some(permission) = self.keep(value.choice(&Permission::CHOICES)) else { continue };
-            self.enforced(&format!("permission {}", permission.as_str()), value);
             permissions.push(permission);
         }
         permissions

@@ -184,12 +184,6 @@ impl<'d> Reader<'d> {
         let mut get = |key| section.get(key);
         let (limits, rate, sandbox) = (get("limits"), get("rate_limit"), get("sandbox"));
         let instances = get("max_instances");
-        let fields = [("limits", limits), ("sandbox", sandbox)];
-        for (field, value) in fields {
-            if let Some(value) = value {
-                self.enforced(field, value);
-            }
-        }
         terms.limits = self.limits(limits);
         terms.rate = self.rate(rate, Some(&terms.id.name));
         terms.sandbox = self.sandbox_named(sandbox, sandboxes);
@@ -207,8 +201,8 @@ impl<'d> Reader<'d> {
     pub(super) fn approval(&mut self, section: &mut Section<'d>) -> bool {
         let Some(value) = section.get("require_approval") else { return false };
         let required = self.switch(Some(value), true);
-        if required {
-            self.enforced("require_approval", value);
+        if required && self.approval_required.is_none() {
+            self.approval_required = Some(value);
         }
         required
     }

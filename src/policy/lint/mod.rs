@@ -86,8 +86,7 @@ pub fn lint(path: impl AsRef<Path>) -> Result<Vec<Finding>, PolicyError> {
 }
 
 fn lint_text(name: &str, text: &str) -> Result<Vec<Finding>, PolicyError> {
-    let (rules, problems) =
-        file::read_with_problems(name, text, file::NOT_ENFORCED).map_err(PolicyError::Invalid)?;
+    let (rules, problems) = file::read_with_problems(name, text).map_err(PolicyError::Invalid)?;
     let unusable = problems.into_iter().map(|problem| Finding {
         rule: UNUSABLE,
         severity: Severity::High,

@@ -253,7 +253,7 @@ fn constraints_of_a_rule_and_of_the_file() {
          - {path: /bin/a, limits: {max_memory: 1Gi, max_output: 10KB}, max_instances: 2,\n   \
             rate_limit: {requests_per_second: 4, when_exceeded: wait},\n   \
             sandbox: jail, require_approval: true, require_audit: true}\n\
-         - {path: /bin/b}\n",
+         - {path: /bin/b}\napprovals: {allowed_signers: s}\n",
     );
     let decision = Asked::default().argv(&policy, "/bin/a");
     assert!(decision.requires_approval);

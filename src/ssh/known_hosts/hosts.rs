@@ -94,6 +94,14 @@ impl std::fmt::Display for HashedName {
     }
 }
 
+/// Whether a list of patterns, by commas, has `name` in it; letters count as
+/// they stand (ssh_config(5), PATTERNS).
+pub(in crate::ssh) fn pattern_list_matches(list: &str, name: &str) -> bool {
+    let patterns: Vec<Pattern> =
+        list.split(',').map(|one| Pattern::parse(one.as_bytes())).collect();
+    list_matches(&patterns, name.as_bytes())
+}
+
 /// A negated pattern that matches wins over the whole line.
 fn list_matches(patterns: &[Pattern], name: &[u8]) -> bool {
     let excluded = patterns.iter().any(|p| p.negated && glob_matches(&p.glob, name));

@@ -28,6 +28,7 @@ use russh::keys::{Algorithm, HashAlg};
 
 pub use certificate::CertificateFault;
 pub use decide::{Accepted, Offered, Voucher};
+pub(in crate::ssh) use hosts::pattern_list_matches;
 pub use learn::{LearnError, Learned, learn};
 pub use line::{BadLine, Marker, Place};
 pub use name::{HostName, InvalidHostName};

@@ -246,7 +246,13 @@ impl Upload<'_> {
 
     /// Refuses other content than was asked for.
     fn expected(&self, job: &Job<'_>, sha256: &str) -> Result<(), Trouble> {
-        match &self.host.transfer.sha256 {
+        let transfer = self.host.transfer;
+        let expected = match &transfer.manifest {
+            // What is not in it was refused before anything was read.
+            Some(manifest) => Some(manifest.sha256(&self.tree.path(job.entry)).unwrap_or_default()),
+            None => transfer.sha256.as_deref(),
+        };
+        match expected {
             Some(expected) if expected != sha256 => {
                 let local = job.source.path().as_os_str().as_bytes();
                 Err(Trouble::unexpected(local, expected, sha256))

@@ -33,6 +33,9 @@ pub(super) async fn run(host: &Host<'_>) -> Result<(), Trouble> {
     let (sources, recursive) = (transfer.sources.clone(), transfer.recursive);
     let cancel = host.context.cancel.clone();
     let mut tree = blocking(move || Tree::of(&sources, recursive, &cancel)).await?;
+    if let Some(manifest) = &transfer.manifest {
+        super::manifest::check(&tree, manifest)?;
+    }
     for skipped in tree.skipped.drain(..) {
         host.skip(skipped);
     }
