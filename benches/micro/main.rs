@@ -8,6 +8,7 @@
 mod audit;
 mod known_hosts;
 mod nodeset;
+mod policy;
 mod quote;
 
 fn main() {

@@ -63,7 +63,8 @@ def arguments():
     parser.add_argument("--tools", default="", metavar="A,B", help="these tools")
     parser.add_argument("--reps", type=int, metavar="N", help="runs of each tool (5)")
     parser.add_argument("--hosts", type=int, metavar="N", help="sshds (500)")
-    parser.add_argument("--scale", action="store_true", help="instead of the peers: many hosts, dead hosts, few descriptors")
+    parser.add_argument("--scale", action="store_true", help="instead of the peers: many hosts, dead hosts, few descriptors, "
+                        "held connections")
     parser.add_argument("--out", metavar="FILE", help="write the report there too; between the markers if it has them")
     parser.add_argument("--binary", metavar="FILE", help="measure this one instead of a release build")
     args = parser.parse_args()

@@ -1,6 +1,6 @@
-"""Many hosts, dead hosts, few descriptors: does it hold, and what does it cost?
+"""Many hosts, dead hosts, few descriptors, held connections: does it hold, and what does it cost?
 
-`run` gives a Markdown table; a run whose result is wrong is named in it.
+`run` gives two Markdown tables; a run whose result is wrong is named in them.
 """
 
 import json
@@ -9,6 +9,7 @@ import statistics
 import sys
 from datetime import datetime
 
+import held
 from lab import EACH_MAX, HOME, Dead, dead_name, name, write
 from measure import measure
 from tools import CONNECT_TIMEOUT, FANOUT
@@ -45,7 +46,7 @@ def run(lab, binary, reps, env):
             row.measure(lab, binary, env, turn)
     head = ("| Run | Runs | Live hosts done after s (min–max) | Whole run s | Client CPU s | Peak MiB | Goal | Found |\n"
             "|---|--:|--:|--:|--:|--:|---|---|\n")
-    return head + "".join(row.line() for row in rows)
+    return head + "".join(row.line() for row in rows) + "\n" + held.run(lab, binary, reps, env)
 
 
 class Row:

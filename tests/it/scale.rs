@@ -12,7 +12,9 @@ use orchestrator::remote::Command;
 use serde_json::Value;
 
 use crate::cli_exec::{Lab, Running};
-use crate::support::{Behaviour, Hostile, KeyKind, KeyPair, Sshd, fd_count, wait_until};
+use crate::support::{
+    Behaviour, Hostile, KeyKind, KeyPair, Sshd, fd_count, in_a_process_of_its_own, wait_until,
+};
 
 /// An address of this machine that is a host of its own.
 fn address(number: u8, sshd: &Sshd) -> SocketAddr {
@@ -173,17 +175,11 @@ fn where_failures_count_dead_hosts_keep_their_slots() {
     assert_eq!(lab.statuses(), ["unreachable"]);
 }
 
-const ALONE: &str = "ORCHESTRATOR_TEST_ALONE";
-
 /// In a process of its own, whose descriptors are nobody else's.
 #[test]
 fn descriptors_of_a_long_lived_process_return_to_base() {
-    if std::env::var_os(ALONE).is_none() {
-        let name = "scale::descriptors_of_a_long_lived_process_return_to_base";
-        let mut alone = process::Command::new(std::env::current_exe().unwrap());
-        let output = alone.args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+    let name = "scale::descriptors_of_a_long_lived_process_return_to_base";
+    if !in_a_process_of_its_own(name) {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -8,24 +8,12 @@ use sha2::{Digest, Sha256};
 
 use super::{PATIENCE, Running, all_gone, exited, run, run_within, soak};
 use crate::support::client::connect;
-use crate::support::{Sshd, rss_kib};
+use crate::support::{Sshd, in_a_process_of_its_own, rss_kib};
 
 const MIB: usize = 1024 * 1024;
 
 fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn in_a_process_of_its_own(test: &str) -> bool {
-    if std::env::var_os("ORCHESTRATOR_TEST_ALONE").is_some() {
-        return true;
-    }
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test])
-        .env("ORCHESTRATOR_TEST_ALONE", "1")
-        .status();
-    assert!(status.unwrap().success());
-    false
 }
 
 /// Memory is the process's, so no other test may run beside it.

@@ -1,5 +1,6 @@
 //! The library, as a program uses it.
 
+mod at_size;
 mod blocking;
 mod building;
 mod files;

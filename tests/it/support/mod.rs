@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod accounts;
+mod alone;
 pub(crate) mod audit_log;
 mod background;
 pub(crate) mod client;
@@ -26,6 +27,7 @@ mod wait;
 mod wire;
 
 pub(crate) use accounts::{PASSWORD, Shell, current_user, is_root, ordinary_user, password_user};
+pub(crate) use alone::in_a_process_of_its_own;
 pub(crate) use counter::Counter;
 pub(crate) use dropbear::Dropbear;
 pub(crate) use hostile::{Behaviour, Hostile, files};
