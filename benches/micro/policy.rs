@@ -29,7 +29,7 @@ fn large() -> String {
 fn decide(bencher: Bencher<'_, '_>, text: &str, action: ActionView<'_>, allow: bool) {
     let policy = Policy::from_yaml_str(text, "policy.yml").unwrap();
     let (id, groups): (VmId, _) = ("vm01".parse().unwrap(), ["web".into(), "lab".into()]);
-    let host = HostView { id: &id, allowed: true, groups: &groups, tags: &[] };
+    let host = HostView { id: &id, allowed: true, groups: &groups, tags: &[], reached: None };
     let request = Request {
         operator: "alice",
         os_user: Some("alice"),
@@ -41,6 +41,7 @@ fn decide(bencher: Bencher<'_, '_>, text: &str, action: ActionView<'_>, allow: b
         cwd: Some(OsStr::new("/srv/app")),
         stdin_given: false,
         allow_interactive: false,
+        allow_threat: false,
     };
     let decision = policy.decide(&request);
     assert_eq!(decision.allow, allow, "{decision:?}");

