@@ -277,6 +277,13 @@ impl Source {
         }
     }
 
+    /// The text that is sent, if one is.
+    pub(super) fn text(&self) -> Option<String> {
+        let Self::Bytes { base64, .. } = self else { return None };
+        let bytes = STANDARD.decode(base64).ok()?;
+        Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+    }
+
     fn script(&self) -> Result<Script, NotPlannable> {
         let (name, sha256, base64) = match self {
             Self::Host(path) => return Ok(Script::on_host(path.to_os())),

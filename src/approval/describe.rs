@@ -109,7 +109,7 @@ impl What {
                 lines.push(("commands", format!("{count}, {way}; a VM {fails} a failure")));
                 lines.extend(commands.iter().flat_map(Self::describe));
             }
-            Self::Script { source, interpreter, args, place, process, .. } => {
+            Self::Script { source, interpreter, args, place, mode, id, systems, process } => {
                 let text = match source {
                     Source::Host(path) => {
                         format!("{} of the VM", words(std::slice::from_ref(path)))
@@ -119,6 +119,12 @@ impl What {
                     }
                 };
                 lines.push(("script", text));
+                lines.extend(id.iter().map(|id| ("library", id.clone())));
+                lines.extend(source.text().map(|text| ("text", text)));
+                lines.extend(mode.map(|mode| ("mode", format!("{mode:o}"))));
+                if !systems.is_empty() {
+                    lines.push(("systems", systems.join(", ")));
+                }
                 if !interpreter.is_empty() {
                     lines.push(("read by", words(interpreter)));
                 }
@@ -137,6 +143,7 @@ impl What {
                 if let Some(sudo) = &moved.sudo {
                     lines.push(("as user", sudo.user.clone()));
                 }
+                lines.extend(moved.options().into_iter().map(|option| ("option", option)));
                 lines.extend(moved.files.iter().map(|sent| ("sends", sent.describe())));
             }
         }
@@ -177,6 +184,15 @@ impl Process {
         }
         if let Some(stdin) = &self.stdin {
             line("stdin", stdin.describe());
+        }
+        if self.allow_interactive {
+            line("terminal", "it runs even if it is known to need one".into());
+        }
+        if self.kill_on_disconnect {
+            line("link lost", "its process tree is killed".into());
+        }
+        if let Some(ms) = self.timeout_ms {
+            line("own time", duration::format(std::time::Duration::from_millis(ms)));
         }
         if self.idempotent {
             line("retries", "a lost link, too: it is said to be idempotent".into());

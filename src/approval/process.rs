@@ -27,10 +27,10 @@ pub(crate) struct Process {
     pub(super) stdin: Option<Stdin>,
     pub(super) shell: Option<String>,
     pub(super) sudo: Option<Sudo>,
-    timeout_ms: Option<u64>,
-    kill_on_disconnect: bool,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) kill_on_disconnect: bool,
     pub(super) idempotent: bool,
-    allow_interactive: bool,
+    pub(super) allow_interactive: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -133,7 +133,10 @@ impl Stdin {
 
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Bytes(bytes) => format!("{} bytes that the plan holds", bytes.0.len()),
+            Self::Bytes(bytes) => {
+                let text = String::from_utf8_lossy(&bytes.0);
+                format!("{} bytes that the plan holds: {text}", bytes.0.len())
+            }
             Self::File { path, bytes, sha256 } => {
                 let path = words(std::slice::from_ref(path));
                 format!("{path} {bytes} bytes, sha256 {sha256}")

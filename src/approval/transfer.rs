@@ -46,6 +46,44 @@ pub(super) enum Sent {
 }
 
 impl Moved {
+    /// What is not as it is unless somebody says so.
+    pub(super) fn options(&self) -> Vec<String> {
+        // Named one by one, so that none is forgotten.
+        let Self {
+            upload: _,
+            sources: _,
+            target: _,
+            files: _,
+            sudo: _,
+            per_host,
+            recursive,
+            preserve,
+            mode,
+            mkdir,
+            resume,
+            sha256,
+            bytes_per_second,
+            timeout_ms,
+            stall_ms,
+        } = self;
+        let flags = [
+            (*per_host, "a directory for each VM"),
+            (*recursive, "with everything in directories"),
+            (*preserve, "keeps times and modes"),
+            (*mkdir, "makes missing directories"),
+            (*resume, "goes on with what is there"),
+        ];
+        let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, text)| text.to_owned());
+        let values = [
+            mode.map(|mode| format!("mode {mode:o}")),
+            sha256.as_ref().map(|sha256| format!("must be sha256 {sha256}")),
+            bytes_per_second.map(|bytes| format!("at most {bytes} bytes a second")),
+            timeout_ms.map(|ms| format!("ends after {ms} ms")),
+            Some(format!("ends when nothing moves for {stall_ms} ms")),
+        ];
+        flags.chain(values.into_iter().flatten()).collect()
+    }
+
     pub(super) fn of(transfer: &Transfer, cwd: Option<&Path>) -> Result<Self, NotPlannable> {
         let mut transfer = transfer.clone();
         let upload = transfer.direction == Direction::Upload;

@@ -84,7 +84,8 @@ fn options(sandbox: &Sandbox, chdir: bool) -> String {
         options += " --unshare-net";
     }
     if chdir {
-        options += " --chdir \"$PWD\"";
+        // PWD itself may be a variable of the command.
+        options += " --chdir \"$(pwd -P)\"";
     }
     options
 }
@@ -93,14 +94,15 @@ fn options(sandbox: &Sandbox, chdir: bool) -> String {
 /// takes variables out of the environment.
 ///
 /// The names are those that `env` tells. A value of several lines can look like
-/// more variables, and never like fewer. What cannot be unset in a shell
+/// more variables, and never like fewer: bytes are read as bytes, for bash takes a
+/// line's end for part of a broken character. What cannot be unset in a shell
 /// (SHELLOPTS, exported functions) is taken out by `env -u`.
 pub(super) fn scrub(names: &[String]) -> String {
     let names = names.join("|");
     format!(
         "unset -f echo printf read test 2>/dev/null; unset IFS; set -f; \
          set -- /bin/sh -c \"$0\" sh \"$@\"; ORCH_X=; \
-         for ORCH_N in $({{ /usr/bin/env && echo ORCH-END; }} | while IFS= read -r ORCH_L; do \
+         for ORCH_N in $({{ /usr/bin/env && echo ORCH-END; }} | while IFS= LC_ALL=C read -r ORCH_L; do \
          case ${{ORCH_L%%=*}} in *\" \"*) ;; ORCH-END|{names}) printf \"%s \" \"${{ORCH_L%%=*}}\";; \
          esac; done); do \
          case $ORCH_N in ORCH-END) ORCH_X=1;; *) set -- -u \"$ORCH_N\" \"$@\";; esac; done; set +f; \

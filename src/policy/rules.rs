@@ -226,6 +226,15 @@ impl Rules {
         (!taken).then_some(os_user)
     }
 
+    /// Whether any rule requires an approval.
+    pub(super) fn wants_approval(&self) -> bool {
+        let transfers = self.uploads.iter().chain(&self.downloads);
+        let binaries = self.binaries.iter().map(|rule| &rule.terms);
+        let scripts = self.scripts.iter().map(|rule| &rule.terms);
+        binaries.chain(scripts).any(|terms| terms.require_approval)
+            || transfers.into_iter().any(|rule| rule.require_approval)
+    }
+
     /// What the file holds, in one line.
     pub(super) fn summary(&self) -> String {
         let count = |count: usize, what: &str| {

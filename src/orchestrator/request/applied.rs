@@ -16,6 +16,7 @@ use crate::audit::{AuditError, Event};
 use crate::ids::VmId;
 use crate::nodeset::HostPattern;
 use crate::orchestrator::Orchestrator;
+use crate::orchestrator::labels::Labels;
 use crate::plan::{Applied, Plan};
 use crate::remote::Secret;
 use crate::retry::RetryPolicy;
@@ -160,7 +161,7 @@ impl Orchestrator {
         let hosts: HostPattern = hosts.join(",").parse().map_err(RequestError::Syntax)?;
         let mut request = self.on(hosts).action(document.action.action(secrets)?);
         request.asker.reason.clone_from(&document.reason);
-        request.asker.metadata.clone_from(&document.metadata);
+        request.labels = Labels::of(document.metadata.clone());
         let mode = Mode::CHOICES.into_iter().find(|(name, _)| *name == document.scan.mode);
         request.scan = mode.ok_or_else(|| nonsense(&"its scan is not known"))?.1;
         let rules = document.scan.accepted.iter().map(|rule| rule.parse::<RuleName>());

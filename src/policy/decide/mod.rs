@@ -11,7 +11,7 @@ mod verdict;
 use super::decision::Decision;
 use super::request::{ActionView, Request};
 use super::rules::{Permission, Role, Rules};
-use verdict::Verdict;
+use verdict::{Denied, Verdict};
 
 pub(super) use terms::accepts;
 
@@ -71,6 +71,13 @@ fn verdict(rules: &Rules, request: &Request<'_>, role: Option<&Role>) -> Verdict
         ActionView::Script { .. } => script::decide(rules, request),
         ActionView::Upload { .. } | ActionView::Download { .. } => transfer::decide(rules, request),
         // Rules say nothing of these: who may do them, roles say.
+        // Whoever may change what is trusted needs nobody's approval for anything.
+        ActionView::Admin if role.is_none() && rules.wants_approval() => {
+            let reason = "the policy has rules that require an approval, and no roles that say who \
+                          may change what is trusted";
+            let hint = format!("give a role with `admin`, under roles in {}", rules.file.file());
+            Err(Denied::by_default(rules, ROLES, reason, hint).explicit())
+        }
         ActionView::Admin | ActionView::Check | ActionView::Kill | ActionView::Schedule => {
             Ok(roles::allowed(rules, role))
         }

@@ -8,6 +8,7 @@ use super::find;
 const NAMES: &[&str] = &[
     "R",
     "Rscript",
+    "ansible",
     "ansible-playbook",
     "ash",
     "at",
@@ -22,6 +23,7 @@ const NAMES: &[&str] = &[
     "chpst",
     "chroot",
     "chrt",
+    "cpan",
     "crash",
     "crontab",
     "csh",

@@ -139,6 +139,20 @@ fn without_roles_everybody_has_all() {
     allows(asked.decide(&policy, ActionView::Check), "builtin/roles");
 }
 
+/// Whoever may change what is trusted would need nobody's approval.
+#[test]
+fn what_wants_approvals_says_who_changes_what_is_trusted() {
+    let approvals = "approvals: {allowed_signers: /x}\noperators: {alice: a}\n";
+    let rule = "binaries: [{path: /x, require_approval: true}]\n";
+    let asked = Asked { os_user: Some("alice"), ..Asked::default() };
+    let without = policy(&format!("{approvals}{rule}"));
+    assert!(!asked.decide(&without, ActionView::Admin).allow);
+    allows(asked.decide(&without, ActionView::Check), "builtin/roles");
+    let roles = "roles: {root: {permissions: admin, operators: a}}\n";
+    let with = policy(&format!("{approvals}{roles}{rule}"));
+    allows(asked.decide(&with, ActionView::Admin), "roles/root");
+}
+
 #[test]
 fn whoever_may_do_nothing_on_a_host_may_not_look_at_it() {
     let policy = policy(

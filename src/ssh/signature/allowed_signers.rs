@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::SignerKey;
 use super::line::Line;
-use crate::yaml::{Untrusted, read_trusted};
+use crate::yaml::{Owner, Untrusted, check_way, read_trusted};
 
 /// Bytes of a file at most.
 const SIZE_MAX: usize = 1 << 20;
@@ -120,6 +120,10 @@ impl AllowedSigners {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, AllowedSignersError> {
         let path = path.as_ref();
         let unreadable = |source| AllowedSignersError::Unreadable { path: path.to_owned(), source };
+        check_way(path, Owner::Us).map_err(|(dir, _)| {
+            let why = format!("others can change {}, by which it is reached", dir.display());
+            unreadable(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        })?;
         let bytes = read_trusted(path, SIZE_MAX).map_err(|why| match why {
             Untrusted::ForeignOwner { owner, .. } => {
                 AllowedSignersError::ForeignOwner { path: path.to_owned(), owner }

@@ -23,7 +23,7 @@ fn what_needs_an_approval_runs_with_one_and_once() {
     let dry = world.lab.exec(["--dry-run", "vm01", "--", "/bin/echo", "hello"]);
     assert!(dry.ends(7).text().contains("ALLOWED, with an approval"), "{dry:?}");
 
-    let path = world.plan(&["exec", "vm01", "--", "/bin/echo", "hello"]);
+    let path = world.plan(&["exec", "vm01", "--label", "ticket=42", "--", "/bin/echo", "hello"]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     let sha256 = digest(fs::read(&path).unwrap());
     let approved = world.approve(&[]);
@@ -44,6 +44,7 @@ fn what_needs_an_approval_runs_with_one_and_once() {
     assert_eq!(signed[0]["plan"]["approvers"][0]["key"], applied["plan"]["approvers"][0]["key"]);
     let attempt = world.records("exec.attempt").pop().unwrap();
     assert_eq!(attempt["plan"], applied["plan"]);
+    assert_eq!(attempt["metadata"]["ticket"], "42");
     assert_eq!(attempt["run_id"], applied["run_id"]);
     assert_eq!(attempt["decision"]["allow"], true);
 }

@@ -253,6 +253,24 @@ async fn variables_that_sshd_sets_are_taken_out() {
     assert!(after.contains("KEPT=yes\n") && after.contains("ALSO=yes\n"), "{after}");
 }
 
+/// bash takes the end of a line for part of a broken character, unless it reads
+/// bytes.
+#[tokio::test]
+async fn a_broken_character_hides_no_variable() {
+    let rc =
+        "export LC_ALL=C.UTF-8 AAA=$(printf 'x\\342') LD_ONE=1 BBB=$(printf '\\360\\237') LD_TWO=2";
+    let (sshd, _dir) = host::with_sh_after(Path::new("/bin/bash"), rc);
+    let connection = connect(&sshd).await;
+    let show = Command::new("/usr/bin/env");
+    let before = held(&*connection, &show, &Constraints::default()).await.stdout.to_text();
+    assert!(before.contains("LD_ONE=1") && before.contains("LD_TWO=2"), "{before}");
+    let after = held(&*connection, &show, &without(&["LD_*"])).await;
+    exited(&after, 0);
+    let after = after.stdout.to_text();
+    assert!(!after.contains("LD_ONE=") && !after.contains("LD_TWO="), "{after}");
+    assert!(after.contains("LC_ALL=C.UTF-8"), "{after}");
+}
+
 /// Who cannot be asked has no say.
 #[tokio::test]
 async fn a_host_that_cannot_tell_its_variables_runs_nothing() {
