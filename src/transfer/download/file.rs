@@ -104,7 +104,14 @@ impl Download<'_> {
             futures_util::future::join(here, first),
         )
         .await;
-        let there = there?;
+        let there = match there {
+            Ok(there) => there,
+            Err(late) => {
+                // On a link on which nothing moves they are late for that reason.
+                let failed = fetched.into_iter().flatten().filter_map(Result::err);
+                return Err({ failed }.find(Trouble::is_lost).unwrap_or(late));
+            }
+        };
         let placing = jobs.into_iter().zip(there).zip(here).zip(fetched);
         Ok(join_all(placing.map(|(((job, there), here), fetched)| async move {
             let result = self.place(&job, there, here, fetched).await;
