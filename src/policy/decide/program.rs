@@ -7,7 +7,7 @@ use super::super::file::basename;
 use super::super::request::Request;
 use super::super::rules::{Binary, Permission, Rules};
 use super::super::validate::validate_path;
-use super::verdict::{Denied, Verdict, together};
+use super::verdict::{Denied, Verdict, any, together};
 use super::{DEFAULT_DENY, PROGRAM_NAME, roles, terms};
 
 /// What the rules say of words that no shell reads.
@@ -69,27 +69,23 @@ fn by_path(
     for rule in here() {
         terms::forbid(&rule.terms, args, 1, request)?;
     }
-    let mut nearest: Option<Denied> = None;
-    for rule in here() {
-        let verdict = terms::allow(rules, &rule.terms, args, 1, request)
-            .and_then(|allowed| unseen(rules, request, rule, stdin).map(|()| allowed));
-        match verdict {
-            Ok(allowed) => return Ok(allowed),
-            Err(denied) => {
-                let better = nearest.as_ref().is_none_or(|other| denied.stage > other.stage);
-                nearest = if better { Some(denied) } else { nearest };
-            }
-        }
-    }
-    Err(nearest.unwrap_or_else(|| {
-        let elsewhere = rules.binaries.iter().any(|rule| speaks(&rule));
-        let (reason, hint) = match elsewhere {
-            true => (format!("no rule allows {path} on this host"), "look at `hosts` of its rules"),
-            false => (format!("no rule names {path}"), "add it to binaries"),
-        };
-        let hint = format!("{hint} in {}", rules.file.file());
-        Denied::by_default(rules, DEFAULT_DENY, reason, hint).token(Token::word(0, path))
-    }))
+    let verdicts = here().map(|rule| {
+        let allowed = terms::allow(rules, &rule.terms, args, 1, request)?;
+        unseen(rules, request, rule, stdin).map(|()| allowed)
+    });
+    any(verdicts).map_err(|nearest| {
+        nearest.unwrap_or_else(|| {
+            let elsewhere = rules.binaries.iter().any(|rule| speaks(&rule));
+            let (reason, hint) = match elsewhere {
+                true => {
+                    (format!("no rule allows {path} on this host"), "look at `hosts` of its rules")
+                }
+                false => (format!("no rule names {path}"), "add it to binaries"),
+            };
+            let hint = format!("{hint} in {}", rules.file.file());
+            Denied::by_default(rules, DEFAULT_DENY, reason, hint).token(Token::word(0, path))
+        })
+    })
 }
 
 /// What a rule grants beside words that it sees: a stdin that may hold commands,

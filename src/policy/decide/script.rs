@@ -4,7 +4,7 @@
 use super::super::decision::{Token, TokenKind};
 use super::super::request::{ActionView, Request};
 use super::super::rules::{Rules, ScriptRule};
-use super::verdict::{Denied, Verdict};
+use super::verdict::{Denied, Verdict, any};
 use super::{ALLOW_THREAT, DEFAULT_DENY, Permission, program, roles, terms, transfer};
 
 pub(super) fn decide(rules: &Rules, request: &Request<'_>) -> Verdict {
@@ -67,34 +67,28 @@ fn by_content(
     for rule in here() {
         terms::forbid(&rule.terms, args, 1, request)?;
     }
-    let mut nearest: Option<Denied> = None;
-    for rule in here() {
-        let verdict = reader(rule, interpreter)
-            .and_then(|()| terms::allow(rules, &rule.terms, args, 1, request));
-        match verdict {
-            Ok(allowed) => return Ok(allowed),
-            Err(denied) => {
-                let better = nearest.as_ref().is_none_or(|other| denied.stage > other.stage);
-                nearest = if better { Some(denied) } else { nearest };
-            }
-        }
-    }
-    Err(nearest.unwrap_or_else(|| {
-        let elsewhere = rules.scripts.iter().any(|rule| speaks(&rule));
-        let reason = match elsewhere {
-            true => "no rule allows this script on this host",
-            false => "no rule names the SHA-256 of this script",
-        };
-        let hint = match elsewhere {
-            true => format!("look at `hosts` of its rules in {}", rules.file.file()),
-            false => format!(
-                "read the script; then add sha256: {sha256} to scripts in {}",
-                rules.file.file()
-            ),
-        };
-        let token = Token::new(TokenKind::Path, 0, sha256);
-        Denied::by_default(rules, DEFAULT_DENY, reason, hint).token(token)
-    }))
+    let verdicts = here().map(|rule| {
+        reader(rule, interpreter)?;
+        terms::allow(rules, &rule.terms, args, 1, request)
+    });
+    any(verdicts).map_err(|nearest| {
+        nearest.unwrap_or_else(|| {
+            let elsewhere = rules.scripts.iter().any(|rule| speaks(&rule));
+            let reason = match elsewhere {
+                true => "no rule allows this script on this host",
+                false => "no rule names the SHA-256 of this script",
+            };
+            let hint = match elsewhere {
+                true => format!("look at `hosts` of its rules in {}", rules.file.file()),
+                false => format!(
+                    "read the script; then add sha256: {sha256} to scripts in {}",
+                    rules.file.file()
+                ),
+            };
+            let token = Token::new(TokenKind::Path, 0, sha256);
+            Denied::by_default(rules, DEFAULT_DENY, reason, hint).token(token)
+        })
+    })
 }
 
 /// The words before the path of a script can hold a program of their own.

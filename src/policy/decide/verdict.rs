@@ -59,6 +59,22 @@ pub(super) fn together(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdic
     all
 }
 
+/// What one of several rules is to allow; otherwise the denial of the one that
+/// agreed most, the first of equals, or nothing where there is no rule.
+pub(super) fn any(verdicts: impl Iterator<Item = Verdict>) -> Result<Allowed, Option<Denied>> {
+    let mut nearest: Option<Denied> = None;
+    for verdict in verdicts {
+        match verdict {
+            Ok(allowed) => return Ok(allowed),
+            Err(denied) => {
+                let better = nearest.as_ref().is_none_or(|other| denied.stage > other.stage);
+                nearest = if better { Some(denied) } else { nearest };
+            }
+        }
+    }
+    Err(nearest)
+}
+
 impl Denied {
     /// No rule allows it.
     pub(super) fn by_default(
