@@ -76,14 +76,15 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 /// How many migrations a file has had. A file of a newer version, or of another
 /// program, is not ours to change.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
-    let found = connection
-        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-        .map_err(|source| StoreError::Sqlite { path: path.into(), source })?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let tables = "SELECT count(*) FROM sqlite_schema";
+    let failed = |source| StoreError::Sqlite { path: path.into(), source };
+    // First the tables, then the version: a process that makes both at once, in
+    // between, is not taken for another program.
     let tables: i64 = connection
-        .query_row(tables, [], |row| row.get(0))
-        .map_err(|source| StoreError::Sqlite { path: path.into(), source })?;
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+    let found: i64 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     match usize::try_from(found) {
         Ok(0) if tables > 0 => {
             let what = "it is a database of another program, which".to_owned();

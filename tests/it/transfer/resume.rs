@@ -106,7 +106,8 @@ fn check_33_without_resume_leftovers_are_removed() {
 #[test]
 fn check_33_a_killed_transfer_is_resumed() {
     let site = Site::new();
-    let content = noise(2 << 20, 1);
+    // Most of a minute at that rate: no pause of ours lets it come to its end.
+    let content = noise(16 << 20, 1);
     for verb in ["push", "pull"] {
         let (from, to) = match verb {
             "push" => (site.here("x"), site.there("x")),
