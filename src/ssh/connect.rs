@@ -65,7 +65,7 @@ const KEEPALIVE_MAX: usize = 3;
 
 /// How many messages of a channel the library keeps until they are taken away,
 /// which happens at once unless the channel's consumer is slow.
-const MESSAGES_MAX: usize = 32;
+const MESSAGES_MAX: usize = 16;
 
 impl SshConnector {
     /// A connector that keeps unlocked keys for as long as it lives.

@@ -26,7 +26,7 @@ use crate::transport::{
 /// How many events may wait for a channel's consumer, of at most 32 KiB each. A
 /// server is told that it may go on when the library has what it sent, so that
 /// this is what bounds the memory that a slow consumer costs.
-const EVENTS_MAX: usize = 16;
+const EVENTS_MAX: usize = 8;
 
 /// For how many intervals the library may owe an answer before the connection
 /// counts as wedged: with the one before the question, as many as keepalives
