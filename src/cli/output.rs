@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -12,7 +13,7 @@ use super::failure::Failure;
 use super::keyboard::Keyboard;
 use super::rerun::program;
 use super::signals::{ENDING, GOES_ON, Interrupted, Notice};
-use super::stdout::is_broken_pipe;
+use super::stdout::{self, is_broken_pipe};
 use super::terminal::Terminal;
 use crate::Request;
 use crate::config::size;
@@ -194,6 +195,12 @@ fn parse_output_max(text: &str) -> Result<usize, String> {
 /// keyboard looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Where so much output came at once, there is more to come, and this thread
+/// leaves it to itself for a moment: to be woken for each piece would cost the
+/// connections' thread as much as receiving it.
+const MUCH: usize = 8 << 10;
+const GATHER: Duration = Duration::from_micros(500);
+
 /// The person who may watch.
 pub(super) struct Person {
     pub(super) keyboard: Keyboard,
@@ -215,19 +222,12 @@ pub(super) async fn follow(
     mut person: Person,
 ) -> Result<Ended, Failure> {
     let (run, cancel) = (handle.id(), handle.canceller());
-    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let (mut out, mut err) = (stdout::unbuffered()?, io::stderr());
     let mut broken = None;
     let mut stopped = None;
     let mut several = false;
-    loop {
-        let next = tokio::select! {
-            Some(notice) = person.notices.recv() => Next::Notice(notice),
-            event = tokio::time::timeout(TICK, handle.next_event()) => match event {
-                Ok(Some(event)) => Next::Event(event),
-                Ok(None) => break,
-                Err(_) => Next::Tick,
-            },
-        };
+    let mut flow = Flow::default();
+    while let Some(next) = flow.next(&mut handle, &mut person.notices).await {
         match &next {
             Next::Event(Event { kind: EventKind::RunStarted { hosts, .. }, .. }) => {
                 several = hosts.len() > 1;
@@ -268,6 +268,44 @@ enum Next {
     Event(Event),
     Notice(Notice),
     Tick,
+}
+
+/// How much output came since there was nothing to show.
+#[derive(Default)]
+struct Flow {
+    bytes: usize,
+}
+
+impl Flow {
+    /// `None` is the end of the run.
+    async fn next(
+        &mut self,
+        handle: &mut RunHandle,
+        notices: &mut UnboundedReceiver<Notice>,
+    ) -> Option<Next> {
+        if let Ok(notice) = notices.try_recv() {
+            return Some(Next::Notice(notice));
+        }
+        let mut event = handle.next_event().now_or_never();
+        if event.is_none() && std::mem::take(&mut self.bytes) >= MUCH {
+            std::thread::sleep(GATHER);
+            event = handle.next_event().now_or_never();
+        }
+        let next = match event {
+            Some(event) => Next::Event(event?),
+            None => tokio::select! {
+                Some(notice) = notices.recv() => Next::Notice(notice),
+                event = tokio::time::timeout(TICK, handle.next_event()) => match event {
+                    Ok(event) => Next::Event(event?),
+                    Err(_) => Next::Tick,
+                },
+            },
+        };
+        if let Next::Event(Event { kind: EventKind::Output { bytes, .. }, .. }) = &next {
+            self.bytes += bytes.len();
+        }
+        Some(next)
+    }
 }
 
 /// Whether Enter was pressed.

@@ -1,6 +1,8 @@
 //! Results, which go to stdout.
 
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::fd::AsFd;
 
 use super::failure::Failure;
 
@@ -19,6 +21,11 @@ pub(super) fn print(
         }
         other => other,
     }
+}
+
+/// Stdout for what is written in large pieces, or is to be seen at once.
+pub(super) fn unbuffered() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// One JSON document, in one line.
