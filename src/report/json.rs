@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 
 pub(super) use self::ended::Ended;
 use self::files::Files;
-use super::escape::is_hidden;
+use super::escape::{is_hidden, plain_len};
 use crate::outcome::{HostResult, ScriptEnd, Status, Timing};
 use crate::transport::ConnectionFacts;
 
@@ -39,6 +39,9 @@ impl serde_json::ser::Formatter for Visible {
     where
         W: ?Sized + Write,
     {
+        if plain_len(fragment.as_bytes()) == fragment.len() {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut done = 0;
         for (at, hidden) in fragment.match_indices(is_hidden) {
             writer.write_all(&fragment.as_bytes()[done..at])?;
