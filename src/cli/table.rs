@@ -1,5 +1,6 @@
 //! Columns that line up.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::report;
@@ -23,7 +24,10 @@ impl Table {
     }
 
     pub(super) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        let plain = |cell: T| report::escape(cell.as_ref().replace(['\n', '\t'], " ").as_bytes());
+        let plain = |cell: T| match cell.as_ref() {
+            cell if cell.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => cell.into(),
+            cell => report::escape(cell.replace(['\n', '\t'], " ").as_bytes()),
+        };
         self.rows.push(cells.into_iter().map(plain).collect());
     }
 
@@ -34,10 +38,12 @@ impl Table {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut line = String::new();
         for row in &self.rows {
-            let mut line = self.indent.to_owned();
+            line.clear();
+            line.push_str(self.indent);
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
+                let _ = write!(line, "{cell:<width$}  ");
             }
             writeln!(out, "{}", line.trim_end())?;
         }

@@ -35,7 +35,7 @@ const PARTS: &[(&str, &str)] = &[
 struct Rule {
     name: &'static str,
     /// One of these, in whatever case, stands in every text that the pattern
-    /// matches.
+    /// matches. Here they are in small letters.
     needs: &'static [&'static str],
     pattern: &'static str,
     /// Texts with a secret, and what becomes of them.
@@ -158,7 +158,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "private-key",
-        needs: &["PRIVATE KEY"],
+        needs: &["private key"],
         pattern: r"-----BEGIN (?-u:[A-Z0-9 ]*)PRIVATE KEY(?: BLOCK)?-----([\s\S]*?)(?:-----END |\z)",
         removes: &[
             (
@@ -171,7 +171,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "aws-access-key",
-        needs: &["AKIA", "ASIA"],
+        needs: &["akia", "asia"],
         pattern: r"(?-u:\b((?:AKIA|ASIA)[A-Z0-9]{16})\b)",
         removes: &[("id AKIAIOSFODNN7EXAMPLE.", "id [redacted].")],
         leaves: &["AKIAIOSFODNN7", "XAKIAIOSFODNN7EXAMPLE"],
@@ -212,7 +212,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "jwt",
-        needs: &["eyJ"],
+        needs: &["eyj"],
         pattern: r"(?-u:\b)((?-u:eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*))",
         removes: &[("x eyJhbGciOi.eyJzdWIiOi.c2ln-_ y", "x [redacted] y")],
         leaves: &["eyJhbGciOi", "eyJhbGciOi.txt"],
@@ -276,8 +276,9 @@ const SHORT: usize = 4096;
 /// What the rules remove from `text`, in no order, overlaps included.
 pub(super) fn find(text: &str) -> Vec<Hit> {
     let mut hits = Vec::new();
+    let folded = (text.len() <= SHORT).then(|| text.to_ascii_lowercase());
     for (rule, regex) in RULES.iter().zip(COMPILED.iter()) {
-        if text.len() <= SHORT && !holds_any(text, rule.needs) {
+        if folded.as_ref().is_some_and(|text| !holds_any(text, rule.needs)) {
             continue;
         }
         for captures in regex.iter().flat_map(|regex| regex.captures_iter(text)) {
@@ -290,15 +291,11 @@ pub(super) fn find(text: &str) -> Vec<Hit> {
 
 /// Whether a word may have a [`SECRET_NAME`] in it.
 pub(super) fn may_name_secret(word: &str) -> bool {
-    holds_any(word, SECRET_WORDS)
+    holds_any(&word.to_ascii_lowercase(), SECRET_WORDS)
 }
 
-fn holds_any(text: &str, wanted: &[&str]) -> bool {
-    let holds = |wanted: &&str| {
-        let mut windows = text.as_bytes().windows(wanted.len());
-        windows.any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
-    };
-    wanted.iter().any(holds)
+fn holds_any(folded: &str, wanted: &[&str]) -> bool {
+    wanted.iter().any(|wanted| folded.contains(wanted))
 }
 
 fn expanded(pattern: &str) -> String {
@@ -324,6 +321,13 @@ mod tests {
     fn every_rule_compiles() {
         for rule in RULES {
             Regex::new(&expanded(rule.pattern)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_rule_needs_is_looked_for_in_small_letters() {
+        for word in RULES.iter().flat_map(|rule| rule.needs) {
+            assert_eq!(*word, word.to_ascii_lowercase());
         }
     }
 
