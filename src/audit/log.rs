@@ -120,8 +120,18 @@ impl AuditLog {
         &self,
         record: Record,
     ) -> impl Future<Output = Result<Receipt, AuditError>> + Send + use<> {
+        self.append_among(false, record)
+    }
+
+    /// As [`append`](Self::append), of a result; with `others` to come it may wait
+    /// a moment, so that they are made durable together.
+    pub(crate) fn append_among(
+        &self,
+        others: bool,
+        record: Record,
+    ) -> impl Future<Output = Result<Receipt, AuditError>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
-        self.enqueue(record, Box::new(move |result| drop(sender.send(result))));
+        self.enqueue(others, record, Box::new(move |result| drop(sender.send(result))));
         let closed = AuditError::Closed(self.0.path.clone());
         async move { receiver.await.unwrap_or(Err(closed)) }
     }
@@ -129,7 +139,7 @@ impl AuditLog {
     /// As [`append`](Self::append), for callers without a runtime.
     pub fn append_blocking(&self, record: Record) -> Result<Receipt, AuditError> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.enqueue(record, Box::new(move |result| drop(sender.send(result))));
+        self.enqueue(false, record, Box::new(move |result| drop(sender.send(result))));
         receiver.recv().unwrap_or_else(|_| Err(AuditError::Closed(self.0.path.clone())))
     }
 
@@ -155,10 +165,10 @@ impl AuditLog {
         receiver.recv().unwrap_or_else(|_| Err(AuditError::Closed(self.0.path.clone())))
     }
 
-    fn enqueue(&self, record: Record, ack: Ack<Receipt>) {
+    fn enqueue(&self, patient: bool, record: Record, ack: Ack<Receipt>) {
         let mut members = record::members(&record);
         self.0.redactor.apply(&mut members);
-        let body = Body::new(record.event.kind(), members);
+        let body = Body { patient, ..Body::new(record.event.kind(), members) };
         let (bytes, max) = (body.text.len(), LINE_MAX - ENVELOPE_MAX);
         if bytes > max {
             return ack(Err(AuditError::TooLong { bytes, max }));

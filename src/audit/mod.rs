@@ -22,6 +22,7 @@ mod resume;
 mod segments;
 
 // Writing.
+mod batch;
 mod error;
 mod log;
 mod recovery;

@@ -88,6 +88,8 @@ pub(super) struct Body {
     pub(super) kind: Kind,
     /// Its members in JSON, without the braces.
     pub(super) text: String,
+    /// Whether it may wait a moment for others to be made durable with.
+    pub(super) patient: bool,
 }
 
 impl Body {
@@ -96,7 +98,7 @@ impl Body {
         let mut text = escape_json(&Value::Object(members).to_string());
         text.pop();
         text.remove(0);
-        Self { kind, text }
+        Self { kind, text, patient: false }
     }
 
     /// A record of the log's own, which holds no secrets.

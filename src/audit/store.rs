@@ -29,6 +29,8 @@ pub(super) struct Store {
     /// Records not yet covered by a checkpoint of this process.
     unsigned: u64,
     open: OpenAttempts,
+    /// Attempts that came through this store and have no result yet.
+    unanswered: usize,
 }
 
 impl Store {
@@ -69,6 +71,7 @@ impl Store {
             segment_bytes: options.segment_bytes,
             unsigned: 0,
             open,
+            unanswered: 0,
         };
         if !repairs.is_empty() {
             store.append(&repairs)?;
@@ -87,7 +90,15 @@ impl Store {
             reserve::require(&self.log)?;
         }
         self.catch_up()?;
-        self.append(bodies)
+        let receipts = self.append(bodies)?;
+        for body in bodies {
+            match body.kind {
+                Kind::Attempt => self.unanswered += 1,
+                Kind::Fact => {}
+                Kind::Result => self.unanswered = self.unanswered.saturating_sub(1),
+            }
+        }
+        Ok(receipts)
     }
 
     /// Signs the end of the chain. The record comes first, so that the
@@ -107,6 +118,11 @@ impl Store {
     /// What tags redacted values.
     pub(super) fn redaction_key(&self) -> [u8; 32] {
         self.redaction_key
+    }
+
+    /// How many results are to come, at most.
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered
     }
 
     /// How many records this process wrote since its last checkpoint.

@@ -1,16 +1,17 @@
-//! The one thread that writes: it takes what is queued, commits it together,
-//! and never waits for more.
+//! The one thread that writes: it takes what is queued and commits it together.
+//! It waits for more only with results that may wait, and only for a moment.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::AuditError;
+use super::batch::Batch;
 use super::log::Receipt;
 use super::record::{Body, Kind};
 use super::store::Store;
 
-/// The most records in one commit.
-const BATCH_MAX: usize = 256;
+/// How long a result that may wait does, while there are attempts without one.
+const GATHER: Duration = Duration::from_millis(10);
 /// The most records between two checkpoints.
 const CHECKPOINT_RECORDS: u64 = 1000;
 
@@ -57,25 +58,18 @@ enum State {
 impl Writer {
     fn serve(&mut self, queue: &Receiver<Message>) -> Option<Ack<()>> {
         loop {
-            let mut close = None;
-            let mut batch = Vec::new();
-            let mut message = match self.receive(queue) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
+            let mut batch = Batch::default();
+            match self.receive(queue) {
+                Ok(message) => {
+                    batch.take(message, queue);
+                    batch.gather(queue, self.store.unanswered(), GATHER);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
-            };
-            while let Some(next) = message.take() {
-                match next {
-                    Message::Append(body, ack) => batch.push((body, ack)),
-                    Message::Close(ack) => close = Some(ack),
-                }
-                if close.is_none() && batch.len() < BATCH_MAX {
-                    message = queue.try_recv().ok();
-                }
             }
-            self.commit(batch);
-            if close.is_some() {
-                return close;
+            self.commit(batch.records);
+            if batch.close.is_some() {
+                return batch.close;
             }
             self.checkpoint_if_due();
         }

@@ -1,6 +1,6 @@
 //! How a run is shown, and the exit code that it ends with.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::keyboard::Keyboard;
 use super::rerun::program;
 use super::signals::{ENDING, GOES_ON, Interrupted, Notice};
-use super::stdout::{self, is_broken_pipe};
+use super::stdout::is_broken_pipe;
 use super::terminal::Terminal;
 use crate::Request;
 use crate::config::size;
@@ -220,9 +220,10 @@ pub(super) async fn follow(
     mut handle: RunHandle,
     mut view: Box<dyn View>,
     mut person: Person,
+    mut out: impl Write,
 ) -> Result<Ended, Failure> {
     let (run, cancel) = (handle.id(), handle.canceller());
-    let (mut out, mut err) = (stdout::unbuffered()?, io::stderr());
+    let mut err = io::stderr();
     let mut broken = None;
     let mut stopped = None;
     let mut several = false;

@@ -14,7 +14,7 @@ use super::keyboard::Keyboard;
 use super::output::{Output, OutputArgs, Person, follow};
 use super::rerun::{rerun, shows_secret};
 use super::signals::notice_signals;
-use super::stdout::print;
+use super::stdout::{self, print};
 use super::targets::{self, Chosen, TargetArgs};
 use crate::config::Config;
 use crate::plan::Plan;
@@ -214,6 +214,7 @@ pub(super) fn watch(
     // other one keeps the deadlines meanwhile.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let out = stdout::unbuffered()?;
     let done = runtime.block_on(async {
         let done = async {
             let handle = start()?;
@@ -221,7 +222,7 @@ pub(super) fn watch(
             let view = output.view(context, single, grace, again);
             let keyboard = Keyboard::new(!reads_stdin);
             let person = Person { keyboard, interrupted: interrupted.clone(), notices };
-            let ended = follow(handle, view, person).await?;
+            let ended = follow(handle, view, person, out).await?;
             Ok::<_, Failure>(output.exit_code(&ended, own_code, &interrupted))
         };
         let done = done.await;

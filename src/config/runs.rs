@@ -27,7 +27,13 @@ pub struct Runs {
 
 impl Default for Runs {
     fn default() -> Self {
-        Self { enabled: true, path: None, keep: 90 * DAY, max_size: 512 << 20, output_max: 64 << 10 }
+        Self {
+            enabled: true,
+            path: None,
+            keep: 90 * DAY,
+            max_size: 512 << 20,
+            output_max: 64 << 10,
+        }
     }
 }
 

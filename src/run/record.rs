@@ -95,7 +95,8 @@ impl Recorder {
         if let (Some(facts), Some(moved)) = (&mut record.result, &result.transfer) {
             facts.transfer = Some(files::facts(moved, &self.redactor));
         }
-        log.append(record).await.map_err(|error| audit_failure(&error))?;
+        let others = plan.hosts.len() > 1;
+        log.append_among(others, record).await.map_err(|error| audit_failure(&error))?;
         Ok(())
     }
 

@@ -50,7 +50,7 @@ impl Recorder {
             let Nth { plan, host, .. } = nth;
             let mut record = self.record(Event::ExecResult, plan, host, op, self.facts(nth));
             tell(&mut record, result);
-            log.append(record)
+            log.append_among(true, record)
         });
         async move {
             match queued {
