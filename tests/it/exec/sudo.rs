@@ -11,7 +11,7 @@ use orchestrator::remote::{Command, EnvName, OnDisconnect, RunAs, Secret, Stdin,
 use super::secrets::Onlooker;
 use super::{Running, all_gone, exited, host, run};
 use crate::support::client::connect;
-use crate::support::{Counter, Shell, Sshd, is_root, wait_until};
+use crate::support::{Counter, Shell, Sshd, is_root, set_password, wait_until};
 
 pub(crate) const PASSWORD: &str = "orch-correct horse";
 
@@ -24,9 +24,7 @@ impl Sudoers {
         // They are made with their servers.
         drop(Sshd::builder().login_shell(Shell::Dash).start());
         drop(Sshd::builder().login_shell(Shell::Ksh).start());
-        let set = format!("echo 'orchtest-ksh:{PASSWORD}' | /usr/sbin/chpasswd");
-        let changed = std::process::Command::new("sh").args(["-c", &set]).status().unwrap();
-        assert!(changed.success());
+        set_password("orchtest-ksh", PASSWORD);
         // A name with a dot would be ignored.
         let path = PathBuf::from(format!("/etc/sudoers.d/orchtest-{}", uuid::Uuid::now_v7()));
         let text = "orchtest-dash ALL=(ALL:ALL) NOPASSWD: ALL\norchtest-ksh ALL=(ALL:ALL) ALL\n";

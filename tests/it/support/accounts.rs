@@ -1,9 +1,10 @@
 //! The users that tests log in as.
 
 use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Parent of the homes. It outlives a test process: the users do too.
 const HOMES: &str = "/tmp/orchestrator-test-homes";
@@ -87,10 +88,16 @@ pub(crate) const PASSWORD: &str = "orch-quartz-7-herring";
 /// The ordinary user who can log in by [`PASSWORD`].
 pub(crate) fn password_user() -> Account {
     let account = account("orchtest-password", Shell::Dash);
-    let _lock = lock();
-    let set = format!("echo '{}:{PASSWORD}' | /usr/sbin/chpasswd", account.name);
-    output(Command::new("sh").args(["-c", &set]));
+    set_password(&account.name, PASSWORD);
     account
+}
+
+/// Sets a password without showing it: others look for it in argument lists.
+pub(crate) fn set_password(name: &str, password: &str) {
+    let _lock = lock();
+    let mut chpasswd = Command::new("/usr/sbin/chpasswd").stdin(Stdio::piped()).spawn().unwrap();
+    writeln!(chpasswd.stdin.take().unwrap(), "{name}:{password}").unwrap();
+    assert!(chpasswd.wait().unwrap().success());
 }
 
 fn account(name: &str, shell: Shell) -> Account {

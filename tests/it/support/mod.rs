@@ -26,7 +26,9 @@ mod sshd;
 mod wait;
 mod wire;
 
-pub(crate) use accounts::{PASSWORD, Shell, current_user, is_root, ordinary_user, password_user};
+pub(crate) use accounts::{
+    PASSWORD, Shell, current_user, is_root, ordinary_user, password_user, set_password,
+};
 pub(crate) use alone::in_a_process_of_its_own;
 pub(crate) use counter::Counter;
 pub(crate) use dropbear::Dropbear;
