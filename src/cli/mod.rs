@@ -34,6 +34,7 @@ mod targets;
 mod terminal;
 mod time;
 mod transfer;
+mod verb;
 
 use std::io::Write;
 use std::process::ExitCode;

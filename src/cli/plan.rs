@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::arguments::{Secrets, parse_duration};
+use super::arguments::parse_duration;
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Output, OutputArgs};
-use super::request::{Shown, Then, show_plan};
+use super::output::Output;
+use super::request::{Shown, show_plan};
 use super::stdout::{print, print_json};
-use super::{exec, script, transfer};
+use super::verb::Verb;
 use crate::Request;
 use crate::approval::{EXPIRES, PlanFile};
 use crate::plan::Plan;
@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, global = true, env = "ORCHESTRATOR_EXPIRES", value_parser = parse_duration, value_name = "DURATION")]
     expires: Option<Duration>,
     #[command(subcommand)]
-    what: What,
+    verb: Verb,
 }
 
 const EXAMPLES: &str = "\
@@ -44,36 +44,8 @@ Examples:
   orchestrator approve restart.json --identity ~/.ssh/id_ed25519
   orchestrator apply restart.json";
 
-#[derive(clap::Subcommand)]
-enum What {
-    Exec(Box<exec::Args>),
-    Push(Box<transfer::Push>),
-    Pull(Box<transfer::Pull>),
-    Script(Box<script::Args>),
-}
-
-impl What {
-    fn output(&self) -> &OutputArgs {
-        match self {
-            Self::Exec(args) => &args.output,
-            Self::Push(args) => &args.transfer.output,
-            Self::Pull(args) => &args.transfer.output,
-            Self::Script(args) => &args.output,
-        }
-    }
-
-    fn go(&self, context: &Context, then: Then<'_>) -> Result<u8, Failure> {
-        match self {
-            Self::Exec(args) => args.go(context, Secrets::Named, then),
-            Self::Push(args) => args.go(context, Secrets::Named, then),
-            Self::Pull(args) => args.go(context, Secrets::Named, then),
-            Self::Script(args) => args.go(context, Secrets::Named, then),
-        }
-    }
-}
-
 pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    args.what.go(context, &|_, orchestrator, request, shown| {
+    args.verb.go(context, &|_, orchestrator, request, shown| {
         let code = args.write(&request, &shown);
         // What is on record is to be complete.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -99,7 +71,7 @@ impl Args {
             }
             None => request.draft(&plan, expires)?,
         };
-        match self.what.output().mode() {
+        match self.verb.output().mode() {
             Output::Json => print_json(&document(&file, &plan, out))?,
             _ => print(|to| {
                 show(to, &file)?;

@@ -87,24 +87,14 @@ fn arg(arg: clap::Arg) -> clap::Arg {
 }
 
 pub(super) fn push(context: &Context, args: &Push) -> Result<u8, Failure> {
-    args.go(context, Secrets::Read, &perform)
+    args.transfer.go(context, || args.action(Secrets::Read), &perform)
 }
 
 pub(super) fn pull(context: &Context, args: &Pull) -> Result<u8, Failure> {
-    args.go(context, Secrets::Read, &perform)
+    args.transfer.go(context, || args.action(Secrets::Read), &perform)
 }
 
 impl Push {
-    /// Asks for it, and does with that what `then` does.
-    pub(super) fn go(
-        &self,
-        context: &Context,
-        secrets: Secrets,
-        then: Then<'_>,
-    ) -> Result<u8, Failure> {
-        self.transfer.go(context, || self.action(secrets), then)
-    }
-
     /// What is asked for, and what must never be recorded.
     pub(super) fn action(&self, secrets: Secrets) -> Result<Asked, Failure> {
         self.transfer.action(secrets, |(first, rest), target| {
@@ -114,16 +104,6 @@ impl Push {
 }
 
 impl Pull {
-    /// As [`Push::go`].
-    pub(super) fn go(
-        &self,
-        context: &Context,
-        secrets: Secrets,
-        then: Then<'_>,
-    ) -> Result<u8, Failure> {
-        self.transfer.go(context, || self.action(secrets), then)
-    }
-
     /// What is asked for, and what must never be recorded.
     pub(super) fn action(&self, secrets: Secrets) -> Result<Asked, Failure> {
         self.transfer.action(secrets, |(first, rest), target| {
@@ -135,7 +115,8 @@ impl Pull {
 type Asked = (Action, Vec<SecretString>);
 
 impl Args {
-    fn go(
+    /// Asks for what `action` says, and does with that what `then` does.
+    pub(super) fn go(
         &self,
         context: &Context,
         action: impl FnOnce() -> Result<Asked, Failure>,

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::arguments::Secrets;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, OutputArgs};
+use crate::cli::output::Output;
 use crate::cli::request::{RequestArgs, verdict};
 use crate::cli::stdout::{print, print_json};
-use crate::cli::{exec, script, transfer};
+use crate::cli::verb::Verb;
 use crate::config::Config;
 use crate::ids::VmId;
 use crate::nodeset::NodeSet;
@@ -38,7 +37,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(subcommand)]
-    what: What,
+    verb: Verb,
 }
 
 const EXAMPLES: &str = "\
@@ -47,49 +46,16 @@ Examples:
   orchestrator policy explain --as alice exec vm01 -- /usr/bin/git push
   orchestrator policy explain --policy new.yml push @web app.tar /opt/app/";
 
-#[derive(clap::Subcommand)]
-enum What {
-    Exec(Box<exec::Args>),
-    Push(Box<transfer::Push>),
-    Pull(Box<transfer::Pull>),
-    Script(Box<script::Args>),
+/// What it does, with the content of a script: that is what is decided on.
+fn action(verb: &Verb, config: &Config) -> Result<Action, Failure> {
+    let (mut action, _) = verb.action(config)?;
+    if let Action::Script(script) = &mut action {
+        load(script)?;
+    }
+    action.validate().map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(action)
 }
 
-impl What {
-    fn parts(&self) -> (&RequestArgs, &OutputArgs) {
-        match self {
-            Self::Exec(args) => (&args.request, &args.output),
-            Self::Push(args) => (&args.transfer.request, &args.transfer.output),
-            Self::Pull(args) => (&args.transfer.request, &args.transfer.output),
-            Self::Script(args) => (&args.request, &args.output),
-        }
-    }
-
-    fn overrides(&self) -> Result<Overrides, Failure> {
-        match self {
-            Self::Exec(args) => args.ssh.overrides(),
-            Self::Push(args) => args.transfer.ssh.overrides(),
-            Self::Pull(args) => args.transfer.ssh.overrides(),
-            Self::Script(args) => args.ssh.overrides(),
-        }
-    }
-
-    fn action(&self, config: &Config) -> Result<Action, Failure> {
-        let (mut action, _) = match self {
-            Self::Exec(args) => args.action(Secrets::Named),
-            Self::Push(args) => args.action(Secrets::Named),
-            Self::Pull(args) => args.action(Secrets::Named),
-            Self::Script(args) => args.action(config, Secrets::Named),
-        }?;
-        if let Action::Script(script) = &mut action {
-            load(script)?;
-        }
-        action.validate().map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(action)
-    }
-}
-
-/// What is decided on is the content of a script.
 fn load(script: &mut Script) -> Result<(), Failure> {
     let shown = script.display();
     let unreadable = |error| Failure::usage(format!("{shown} cannot be read: {error}"));
@@ -99,7 +65,7 @@ fn load(script: &mut Script) -> Result<(), Failure> {
 impl Args {
     /// Whether a JSON document is asked for.
     pub(super) fn json(&self) -> bool {
-        self.what.parts().1.mode() == Output::Json
+        self.verb.output().mode() == Output::Json
     }
 }
 
@@ -117,13 +83,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let asker = Asker {
         operator: context.operator(),
         os_user: user.map(str::to_owned),
-        allow_threat: matches!(&args.what, What::Script(args) if !args.search().accepted.is_empty()),
+        allow_threat: matches!(&args.verb, Verb::Script(args) if !args.search().accepted.is_empty()),
         ..Asker::default()
     };
-    let action = args.what.action(&config)?;
-    let targets = targets(context, &config, args.what.parts().0, &args.what.overrides()?)?;
+    let action = action(&args.verb, &config)?;
+    let overrides = args.verb.ssh().overrides()?;
+    let targets = targets(context, &config, args.verb.request(), &overrides)?;
     let mut plan = Plan::decide(action, targets, asker, &policy);
-    if let What::Script(script) = &args.what {
+    if let Verb::Script(script) = &args.verb {
         let search = script.search();
         plan.search_script(search.mode(&config), search.accepted);
     }
